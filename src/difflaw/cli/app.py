@@ -1,0 +1,37 @@
+"""The tree of verbs. Nothing heavy is imported here: `--help` must answer at once."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from difflaw import __version__
+from difflaw.cli import data, fit, ladder, train
+
+app = typer.Typer(
+    help="Measure how discrete diffusion language models scale, on your data.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.add_typer(ladder.app, name="ladder")
+app.add_typer(data.app, name="data")
+app.command("train")(train.train)
+app.command("fit")(fit.fit)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"difflaw {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    pass

@@ -1,0 +1,228 @@
+"""`difflaw ladder run | status | report`."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from difflaw.cli.options import Cache, Json, Set, Workers, cache_folder
+
+if TYPE_CHECKING:
+    from difflaw.data.store import TokenStore
+    from difflaw.ladder.directory import LadderDirectory
+    from difflaw.ladder.estimate import Estimate
+    from difflaw.ladder.plan import Plan
+    from difflaw.report.ladder_report import LadderReport
+
+app = typer.Typer(help="Run a set of trainings and fit the laws.", no_args_is_help=True)
+
+Folder = Annotated[Path, typer.Argument(help="A ladder's output folder.")]
+
+
+@app.command("run")
+def run(
+    file: Annotated[Path, typer.Argument(help="The ladder's YAML.")],
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Folder of the ladder (default runs/NAME).")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show cells, tokens, FLOPs and time; run nothing.")] = False,
+    workers: Workers = None,
+    extend: Annotated[bool, typer.Option("--extend", help="Add a changed page's cells to the ladder that is there.")] = False,
+    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Run failed cells again.")] = False,
+    set_: Set = None,
+    cache: Cache = None,
+    json_: Json = False,
+) -> None:
+    """Plan a ladder, show its cost, run its cells, fit its laws, write its report.
+
+    Killed and run again it goes on where it was and ends with the same numbers.
+    """
+    from difflaw.data.store import prepare
+    from difflaw.ladder.config import LadderConfig
+    from difflaw.ladder.directory import LadderDirectory
+    from difflaw.ladder.estimate import estimate
+    from difflaw.ladder.plan import make_plan
+    from difflaw.ladder.runner import default_workers, run_cells
+    from difflaw.yaml_config import load
+
+    started = time.monotonic()
+    config = load(file, LadderConfig, set_ or [])
+    say = _speaker(json_)
+    store = prepare(config.data, cache_folder(cache), say)
+    plan = make_plan(config, store)
+    cost = estimate(plan, workers or default_workers())
+    if not json_:
+        _show_plan(plan, cost, store)
+    if dry_run:
+        if json_:
+            typer.echo(json.dumps(_plan_as_json(plan, cost)))
+        return
+    ladder = LadderDirectory(output or Path("runs") / config.name)
+    ladder.create(plan, extend)
+    if retry_failed:
+        for _, _, directory in ladder.cells():
+            if directory.status() == "failed":
+                (directory.path / "summary.json").unlink()
+    _run_with_progress(ladder, store, cost, run_cells, quiet=json_)
+    report = _report(ladder, cache)
+    if json_:
+        typer.echo(json.dumps(_report_as_json(ladder, report)))
+    else:
+        _show_report(ladder, report)
+        say(f"{time.monotonic() - started:.0f} s in all")
+
+
+@app.command("status")
+def status(folder: Folder, json_: Json = False) -> None:
+    """Every cell with its state, loss and time left."""
+    from difflaw.ladder.directory import LadderDirectory
+    from difflaw.ladder.status import cell_statuses
+
+    cells = cell_statuses(LadderDirectory.existing(folder))
+    if json_:
+        typer.echo(json.dumps([asdict(cell) for cell in cells]))
+        return
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    from difflaw.cli.progress import duration
+
+    table = Table(box=box.SIMPLE_HEAD)
+    for heading in ("cell", "state", "done", "bound (nats/token)", "time", "left", "note"):
+        table.add_column(heading, no_wrap=heading != "note")
+    for cell in cells:
+        loss = f"{cell.loss:.4f} ± {cell.loss_se:.4f}" if cell.loss is not None and cell.loss_se is not None else ""
+        share = f"{cell.step / max(cell.steps, 1):.0%}"
+        left = "" if cell.status != "running" else duration(cell.seconds_left)
+        table.add_row(cell.name, cell.status, share, loss, duration(cell.seconds), left, cell.note)
+    Console(width=None if sys.stdout.isatty() else 140).print(table)
+
+
+@app.command("report")
+def report(folder: Folder, cache: Cache = None, json_: Json = False) -> None:
+    """Rebuild table, laws, figures and page from the run directories."""
+    from difflaw.ladder.directory import LadderDirectory
+
+    ladder = LadderDirectory.existing(folder)
+    written = _report(ladder, cache)
+    if json_:
+        typer.echo(json.dumps(_report_as_json(ladder, written)))
+    else:
+        _show_report(ladder, written)
+
+
+def _speaker(quiet: bool) -> Any:
+    return (lambda line: None) if quiet else (lambda line: print(line, file=sys.stderr, flush=True))
+
+
+def _run_with_progress(ladder: LadderDirectory, store: TokenStore, cost: Estimate, run_cells: Any, quiet: bool) -> None:
+    from difflaw.cli.progress import LadderProgress
+
+    with LadderProgress(ladder, cost.peak_flops, quiet) as progress:
+        run_cells(ladder, store.folder, workers=cost.workers, longest_first=cost.seconds, tick=progress.tick)
+
+
+def _report(ladder: LadderDirectory, cache: Path | None) -> LadderReport:
+    from difflaw.data.store import TokenStore
+    from difflaw.errors import InputError
+    from difflaw.report.ladder_report import write_ladder_report
+
+    data = ladder.description()["data"]
+    try:
+        store = TokenStore.load(cache_folder(cache) / data["key"])
+        samples = [store.decode(store.validation()[:200])]
+    except (InputError, OSError):
+        samples = []  # the cache may be gone or elsewhere; the report does without a sample
+    return write_ladder_report(ladder, samples)
+
+
+def _show_plan(plan: Plan, cost: Estimate, store: TokenStore) -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    from difflaw.cli.progress import duration
+
+    table = Table(box=box.SIMPLE_HEAD)
+    for heading in ("family", "rung", "params", "tokens", "epochs", "steps", "batch", "η", "FLOPs", "time"):
+        table.add_column(heading, justify="left" if heading in ("family", "rung") else "right", no_wrap=True)
+    for cell in plan.cells:
+        run = cell.run
+        table.add_row(
+            run.label,
+            f"{run.model.width}x{run.model.layers}",
+            f"{cell.params:,}",
+            f"{cell.tokens:,}",
+            f"{cell.epochs:.2f}",
+            f"{run.steps:,}",
+            f"{run.tokens_per_step:,}",
+            f"{run.optimizer.lr:g}",
+            f"{cell.flops:.2e}",
+            duration(cost.seconds[run.name]),
+        )
+    console = Console(stderr=True, width=None if sys.stderr.isatty() else 120)
+    console.print(table)
+    rules = {f"{d.name}: {d.rule} [{d.source}]" for cell in plan.cells[:40] for d in cell.derived if d.source != "config"}
+    for line in sorted(rules):
+        console.print(line, markup=False, highlight=False)
+    for warning in plan.warnings:
+        console.print(f"note: {warning}", style="yellow", markup=False, highlight=False)
+    floor = store.entropy_floor(plan.config.context)
+    if floor is not None:
+        console.print(f"the source's entropy is {store.entropy_rate:.4f} nats a token; no bound can be below {floor:.4f}")
+    how = "steps timed here" if cost.probed else "from this machine's matmul peak"
+    console.print(
+        f"{len(plan.cells)} cells, {plan.flops:.2e} FLOPs ({plan.config.flops}); about {duration(cost.wall_seconds)} with "
+        f"{cost.workers} workers ({how}; one thread multiplies matrices at {cost.peak_flops / 1e9:.0f} GFLOP/s)",
+        markup=False,
+        highlight=False,
+    )
+
+
+def _plan_as_json(plan: Plan, cost: Estimate) -> dict[str, Any]:
+    from difflaw.ladder.directory import describe
+
+    return {
+        "name": plan.config.name,
+        "cells": {cell.run.name: describe(cell) | {"seconds": cost.seconds[cell.run.name]} for cell in plan.cells},
+        "flops": plan.flops,
+        "flops_convention": plan.config.flops,
+        "seconds": cost.wall_seconds,
+        "workers": cost.workers,
+        "matmul_peak_flops_per_second": cost.peak_flops,
+        "warnings": list(plan.warnings),
+        "data": plan.data,
+    }
+
+
+def _report_as_json(ladder: LadderDirectory, report: LadderReport) -> dict[str, Any]:
+    from difflaw.ladder.status import cell_statuses
+    from difflaw.law import laws_as_json
+
+    return {
+        "cells": [asdict(cell) for cell in cell_statuses(ladder)],
+        "laws": None if report.laws is None else laws_as_json(report.laws),
+        "reading": list(report.reading),
+        "report": str(report.page),
+        "figures": [str(path) for path in report.figures],
+        "table": str(report.table),
+    }
+
+
+def _show_report(ladder: LadderDirectory, report: LadderReport) -> None:
+    from difflaw.cli.laws_table import print_laws
+
+    if report.laws is not None:
+        print_laws(report.laws)
+    typer.echo()
+    for line in report.reading:
+        typer.echo(f"- {line}")
+    typer.echo()
+    typer.echo(f"table:   {report.table}")
+    typer.echo(f"figures: {ladder.path / 'figures'}")
+    typer.echo(f"report:  {report.page}")

@@ -1,0 +1,31 @@
+"""Options that several verbs share."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output and nothing else.")]
+Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Override a key of the file, e.g. --set data.vocab_size=512."),
+]
+Cache = Annotated[
+    Path | None,
+    typer.Option("--cache", metavar="DIR", help="Where prepared token files are kept (default: the user's cache folder)."),
+]
+Workers = Annotated[
+    int | None, typer.Option("--workers", min=1, help="Cells run at the same time (default: one per processor).")
+]
+
+
+def cache_folder(given: Path | None) -> Path:
+    """The folder for prepared data: given, $DIFFLAW_CACHE, or the user's cache folder."""
+    if given is not None:
+        return given
+    if "DIFFLAW_CACHE" in os.environ:
+        return Path(os.environ["DIFFLAW_CACHE"])
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "difflaw"

@@ -1,0 +1,55 @@
+"""`difflaw train CONFIG`: one run, planned and carried out as a cell of a ladder is."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from difflaw.cli.options import Cache, Json, Set, cache_folder
+
+
+def train(
+    config: Annotated[Path, typer.Argument(help="The run's YAML.")],
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Run directory (default runs/NAME).")] = None,
+    set_: Set = None,
+    cache: Cache = None,
+    json_: Json = False,
+) -> None:
+    """Train one model; killed and run again it goes on where it was and ends with the same numbers."""
+    from difflaw.data.store import prepare
+    from difflaw.ladder.cell import run_cell
+    from difflaw.ladder.single import TrainConfig, plan_single
+    from difflaw.train.run_directory import RunDirectory
+    from difflaw.yaml_config import load
+
+    say = (lambda line: None) if json_ else (lambda line: print(line, file=sys.stderr, flush=True))
+    settings = load(config, TrainConfig, set_ or [])
+    store = prepare(settings.data, cache_folder(cache), say)
+    cell = plan_single(settings, store)
+    directory = RunDirectory(output or Path("runs") / settings.name)
+    directory.create(cell.run)
+    say(
+        f"{cell.run.name}: {cell.params:,} parameters ({settings.params}), {cell.tokens:,} tokens in {cell.run.steps:,} "
+        f"steps, {cell.flops:.3g} FLOPs ({settings.flops})"
+    )
+    for derived in cell.derived:
+        say(f"{derived.name} = {derived.value:.4g}: {derived.rule} [{derived.source}]")
+    from difflaw.cli.progress import watch_run
+
+    with watch_run(directory, quiet=json_):
+        summary = run_cell(directory.path, store)
+    if json_:
+        typer.echo(json.dumps(summary | {"directory": str(directory.path)}))
+    elif "bound" in summary:
+        typer.echo(
+            f"{summary['status']}: bound {summary['bound']:.4f} ± {summary['standard_error']:.4f} nats per token, "
+            f"{summary['bits_per_byte']:.4f} bits per byte, {summary['seconds']:.0f} s; {directory.path}"
+        )
+    if summary["status"] != "done":
+        from difflaw.errors import InputError
+
+        raise InputError(f"{directory.path}: the run {summary['status']}: {summary['note']}")

@@ -1,0 +1,43 @@
+"""A paper is a file. `get` builds a family by name; noise types are names too."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from difflaw.errors import InputError
+from difflaw.families.autoregressive import Autoregressive
+from difflaw.families.base import Corrupted, Family
+from difflaw.families.gidd import Gidd
+from difflaw.noise.mixing import NOISE_TYPES
+
+FAMILIES: dict[str, type[Family]] = {"autoregressive": Autoregressive, "gidd": Gidd}
+ALIASES = {"ar": "autoregressive"}
+
+__all__ = ["FAMILIES", "Autoregressive", "Corrupted", "Family", "Gidd", "get", "names", "resolve"]
+
+
+def names() -> list[str]:
+    """Every name `get` understands: families, and the noise types of GIDD by themselves."""
+    return [*FAMILIES, *NOISE_TYPES]
+
+
+def resolve(name: str) -> tuple[str, dict[str, Any]]:
+    """(family, options) behind a name: ``uniform`` is ('gidd', {'noise_type': 'uniform'})."""
+    name = ALIASES.get(name, name)
+    if name in NOISE_TYPES:
+        return "gidd", {"noise_type": name}
+    if name not in FAMILIES:
+        raise InputError(f"unknown family {name!r}: use one of {', '.join(names())}")
+    return name, {}
+
+
+def get(name: str, vocab_size: int, mask_id: int, **options: Any) -> Family:
+    """The family called ``name`` over ``vocab_size`` ids with the mask at ``mask_id``.
+
+    Raises InputError for an unknown name, an option the family has not, or a value out of range.
+    """
+    family, implied = resolve(name)
+    try:
+        return FAMILIES[family](vocab_size, mask_id, **{**implied, **options})
+    except (TypeError, ValueError) as error:
+        raise InputError(f"family {name!r}: {error}") from None

@@ -1,0 +1,52 @@
+"""Autoregressive baseline: one token from those before it, exact likelihood.
+
+The network reads [BOS, x_1 … x_{L-1}] under causal attention and predicts x_1 … x_L, so that the same L tokens
+are scored as in every diffusion family.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from difflaw.families.base import Corrupted, Family
+from difflaw.model.head import TokenNumbers
+
+
+class Autoregressive(Family):
+    """-log p(x_l | x_<l); there is no noise, so loss and bound are the same number."""
+
+    name: ClassVar[str] = "autoregressive"
+    causal: ClassVar[bool] = True
+    exact: ClassVar[bool] = True
+
+    # -- forward process: the one-token shift -------------------------------------------------------------------
+
+    def corrupt(self, x_BL: Tensor, sample_index_B: Tensor | np.ndarray, seed: int) -> Corrupted:
+        """Shift by one; conditioning does not apply (every prefix is a prompt already)."""
+        log_snr = torch.full(x_BL.shape, self.span.high, device=x_BL.device)
+        z_BL = self.noise(x_BL, log_snr, np.asarray(sample_index_B), seed)
+        return Corrupted(x_BL, z_BL, log_snr, torch.ones_like(x_BL, dtype=torch.bool))
+
+    def noise(self, x_BL: Tensor, log_snr_BL: Tensor, sample_index_B: np.ndarray, seed: int) -> Tensor:
+        """[BOS, x_1 … x_{L-1}] for any λ."""
+        return torch.cat([torch.full_like(x_BL[:, :1], self.bos_id), x_BL[:, :-1]], dim=1)
+
+    # -- training loss, bound -----------------------------------------------------------------------------------
+
+    def loss_of(self, numbers: TokenNumbers, x: Tensor, z: Tensor, log_snr: Tensor) -> Tensor:
+        """-log p(x_l | x_<l)."""
+        return -numbers.log_p_x
+
+    def bound_of(self, numbers: TokenNumbers, x: Tensor, z: Tensor, log_snr: Tensor) -> Tensor:
+        """The same: the likelihood is exact."""
+        return -numbers.log_p_x
+
+    # -- reverse step -------------------------------------------------------------------------------------------
+
+    def reverse(self, logits_BLV: Tensor, z_BL: Tensor, log_snr_t: Tensor, log_snr_s: Tensor) -> Tensor:
+        """Distribution of each next token, (B, L, V); λ has no meaning here."""
+        return self.predict(logits_BLV)

@@ -1,0 +1,160 @@
+"""GIDD: one process from masked to uniform noise, written in log-SNR (von Rütte et al., 2512.10858).
+
+Notation: α = σ(λ), π_λ = s·u + (1-s)·m with s = σ(scale·λ + shift), c = (1-α)·s/(V-1), r = α/c, x̂ = p the network's
+posterior with the mask suppressed. Q = q_λ(·|x), P = q_λ(·|x̂).
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import softplus
+
+from difflaw.families.base import Corrupted, Family
+from difflaw.model.head import TokenNumbers
+from difflaw.noise.clock import LogSnrRange
+from difflaw.noise.conditioning import Conditioning, prompt_attention
+from difflaw.noise.divergence import g_below, h
+from difflaw.noise.mixing import NOISE_TYPES, HybridMixing
+from difflaw.noise.streams import Stream, uniforms
+
+
+class Gidd(Family):
+    """The dial between masked and uniform diffusion: five named noise types, or any shift and scale in (0, 1]."""
+
+    name: ClassVar[str] = "gidd"
+
+    def __init__(
+        self,
+        vocab_size: int,
+        mask_id: int,
+        *,
+        noise_type: str = "masked",
+        shift: float | None = None,
+        scale: float = 1.0,
+        beta_is_div: float = 1.0,
+        loss_weight_clip: float | None = None,
+        bos_id: int = 0,
+        pad_id: int = 2,
+        span: LogSnrRange | None = None,
+        conditioning: Conditioning | None = None,
+    ) -> None:
+        """``shift`` overrides ``noise_type``; ``loss_weight_clip`` (1e3 in the public code) acts on training only."""
+        super().__init__(
+            vocab_size, mask_id, bos_id=bos_id, pad_id=pad_id, span=span, conditioning=conditioning
+        )
+        if shift is None:
+            if noise_type not in NOISE_TYPES:
+                raise ValueError(f"unknown noise type {noise_type!r}: use one of {', '.join(NOISE_TYPES)}")
+            shift = NOISE_TYPES[noise_type]
+        self.mixing = HybridMixing(shift, vocab_size, mask_id, scale)
+        self.beta_is_div, self.loss_weight_clip = beta_is_div, loss_weight_clip
+
+    # -- forward process: q_λ(z|x) = α·1[z=x] + (1-α)·π_λ(z) ------------------------------------------------------
+
+    def corrupt(self, x_BL: Tensor, sample_index_B: Tensor | np.ndarray, seed: int) -> Corrupted:
+        """Empty tokens, clean prompts, λ and z of a training batch (facts §3.1)."""
+        index, device, length = np.asarray(sample_index_B), x_BL.device, x_BL.shape[1]
+        x = self.conditioning.with_empty_tokens(x_BL.cpu().numpy(), self.pad_id, index, seed)
+        noised = self.conditioning.noised(length, index, seed)
+        log_snr = np.where(noised, self.conditioning.log_snr(self.span, length, index, seed), self.span.high)
+        z = np.where(noised, self._sample(x, log_snr, index, seed), x)
+        attention = prompt_attention(noised)
+        return Corrupted(
+            torch.from_numpy(x).to(device),
+            torch.from_numpy(z).to(device),
+            torch.from_numpy(log_snr).to(device, torch.float32),
+            torch.from_numpy(noised).to(device),
+            None if attention is None else torch.from_numpy(attention).to(device),
+        )
+
+    def noise(self, x_BL: Tensor, log_snr_BL: Tensor, sample_index_B: np.ndarray, seed: int) -> Tensor:
+        """z ~ q_λ(·|x), (B, L)."""
+        z = self._sample(x_BL.cpu().numpy(), log_snr_BL.double().cpu().numpy(), np.asarray(sample_index_B), seed)
+        return torch.from_numpy(z).to(x_BL.device)
+
+    def _sample(self, x: np.ndarray, log_snr: np.ndarray, index: np.ndarray, seed: int) -> np.ndarray:
+        u = uniforms(seed, Stream.CORRUPTION, index, 3, x.shape[1])
+        return self.mixing.sample(x, log_snr, np.moveaxis(u, 1, 0))
+
+    # -- what is needed from the vocabulary -----------------------------------------------------------------------
+
+    @property
+    def is_masked(self) -> bool:
+        """s underflows to zero on the whole range: only masks carry loss, and log p[x] is enough."""
+        return self.mixing.scale * self.span.high + self.mixing.shift < -700.0
+
+    @property
+    def reads_z(self) -> bool:
+        """The Itakura-Saito part needs log p[z]."""
+        return not self.is_masked
+
+    def log_ratio(self, log_snr: Tensor) -> Tensor | None:
+        """log r (float64 inside: λ + log(V-1) - log s)."""
+        return None if self.is_masked else self.mixing.log_signal_ratio(log_snr.double())
+
+    # -- training loss: w·(KL + β_is·IS), the NELBO integrand times p(λ) (facts §2.2) ------------------------------
+
+    def loss_of(self, numbers: TokenNumbers, x: Tensor, z: Tensor, log_snr: Tensor) -> Tensor:
+        """w·KL + beta_is_div·w·IS per token."""
+        weight, kl, itakura_saito = self.parts(numbers, x, z, log_snr)
+        if self.loss_weight_clip is not None:
+            weight = weight.clamp(max=self.loss_weight_clip)
+        return (weight * (kl + self.beta_is_div * itakura_saito)).to(numbers.log_p_x.dtype)
+
+    # -- bound: w·(KL + IS)/p(λ) (facts §2.1) ----------------------------------------------------------------------
+
+    def bound_of(self, numbers: TokenNumbers, x: Tensor, z: Tensor, log_snr: Tensor) -> Tensor:
+        """(w/p(λ))·(KL + IS) per token, no clips."""
+        weight, kl, itakura_saito = self.parts(numbers, x, z, log_snr)
+        lam = log_snr.double()
+        return (weight * (kl + itakura_saito) / (torch.sigmoid(lam) * torch.sigmoid(-lam))).to(numbers.log_p_x.dtype)
+
+    def parts(self, numbers: TokenNumbers, x: Tensor, z: Tensor, log_snr: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Weight w(λ, z, x), KL(Q‖P) and IS = ρ - log ρ - 1 at ρ = Q_z/P_z, float64, each the shape of x.
+
+        With P - Q = α(p - 1_x) and Σ(P - Q) = 0,  KL = c·Σ_{v≠x} g(r·p_v) + (α+c)·g(-y),  y = (1-p_x)·r/(1+r):
+        every term is non-negative and of the size of the answer. w = (π-π')/(π + e^λ·1[z=x]) becomes
+        1 + scale·s on the mask, k = 1 - scale·(1-s) on other tokens, and k/(1+r) where z = x.
+        """
+        lam, log_p_x = log_snr.double(), numbers.log_p_x.double()
+        alpha = torch.sigmoid(lam)
+        is_mask, is_clean = z == self.mask_id, z == x
+        if self.is_masked:  # c → 0: KL = -α log p[x] wherever it counts
+            return is_mask.double(), -alpha * log_p_x, torch.zeros_like(lam)
+        assert numbers.log_p_z is not None and numbers.excess is not None
+        share = self.mixing.log_uniform_share(lam).exp()
+        log_r = self.mixing.log_signal_ratio(lam)
+        r_over = torch.sigmoid(log_r)  # r/(1+r)
+        log_rest = softplus(log_r + log_p_x) - softplus(log_r)  # log(1-y) = log((1 + r·p_x)/(1+r))
+        y = -torch.expm1(log_p_x) * r_over
+        c = torch.exp(torch.nn.functional.logsigmoid(lam) - log_r)
+        kl = c * numbers.excess.double() + (alpha + c) * g_below(y, log_rest)
+
+        log_u_z = log_r + torch.where(is_mask, torch.full_like(lam, -1.0), numbers.log_p_z.double())
+        offset = torch.where(is_clean, -y, log_u_z.exp())  # w of IS: P_z/Q_z - 1
+        log_offset = torch.where(is_clean, log_rest, softplus(log_u_z))
+        itakura_saito = torch.where(is_mask, torch.zeros_like(lam), h(offset, log_offset))
+
+        scale = self.mixing.scale
+        other = 1.0 - scale * (1.0 - share)
+        weight = torch.where(is_mask, 1.0 + scale * share, torch.where(is_clean, other * torch.sigmoid(-log_r), other))
+        return weight, kl, itakura_saito
+
+    # -- reverse step (facts §11.1) --------------------------------------------------------------------------------
+
+    def reverse(self, logits_BLV: Tensor, z_BL: Tensor, log_snr_t: Tensor, log_snr_s: Tensor) -> Tensor:
+        """p(v) ∝ q_s(v|x̂)·q(z|v), normalised by q_t(z|x̂); an impossible z falls back to the best guess q_s(·|x̂)."""
+        lam_t, lam_s = (lam.expand(z_BL.shape).to(logits_BLV.dtype) for lam in (log_snr_t, log_snr_s))
+        x_hat = self.predict(logits_BLV)
+        alpha_s = torch.sigmoid(lam_s).unsqueeze(-1)
+        q_s = alpha_s * x_hat + torch.sigmoid(-lam_s).unsqueeze(-1) * self.mixing.probabilities(lam_s)
+        keep, noise = self.mixing.transition_noise(lam_t, lam_s)
+        likelihood = noise.gather(-1, z_BL.unsqueeze(-1)).expand_as(q_s).clone()
+        likelihood.scatter_add_(-1, z_BL.unsqueeze(-1), keep.unsqueeze(-1))
+        joint = q_s * likelihood
+        total = joint.sum(-1, keepdim=True)
+        return torch.where(total > 0, joint / total.clamp(min=torch.finfo(joint.dtype).tiny), q_s)

@@ -1,0 +1,1 @@
+"""A ladder as data: its plan, its cells, where they run, what has finished."""

@@ -1,0 +1,112 @@
+"""One cell from its folder to its summary: what a worker process does."""
+
+from __future__ import annotations
+
+import time
+import traceback
+from pathlib import Path
+from typing import Any
+
+from difflaw.data.batches import Batches, validation_rows
+from difflaw.data.store import TokenStore
+from difflaw.errors import InputError
+from difflaw.evaluate.bound import validation_bound
+from difflaw.families import get
+from difflaw.families.base import Family
+from difflaw.files import NoRoom, room_on_disk, write_json
+from difflaw.model.accounting import account
+from difflaw.model.transformer import Transformer
+from difflaw.noise.conditioning import Conditioning
+from difflaw.train.config import RunConfig
+from difflaw.train.loop import Diverged, Execution, train
+from difflaw.train.run_directory import RunDirectory
+
+
+def build_family(config: RunConfig) -> Family:
+    """The run's family with its conditioning."""
+    return get(
+        config.family,
+        config.model.vocab_size,
+        config.mask_id,
+        bos_id=config.bos_id,
+        pad_id=config.pad_id,
+        conditioning=Conditioning(**config.conditioning.model_dump()),
+        **config.family_options,
+    )
+
+
+def run_cell(path: Path, store: TokenStore, execution: Execution = Execution()) -> dict[str, Any]:
+    """Run (or continue) the cell whose config.json lies in ``path``; returns its summary.
+
+    A cell that diverges or fails gets a summary saying so and is kept. NoRoom (a full disk), Orphaned and
+    KeyboardInterrupt pass through and leave it to be continued.
+    """
+    directory = RunDirectory(path)
+    with directory.writing():
+        finished = directory.summary()
+        if finished is not None:
+            return finished
+        started = time.monotonic()
+        try:
+            with room_on_disk(path):
+                summary = _train_and_judge(directory, store, execution)
+        except NoRoom:
+            raise
+        except Diverged as error:
+            summary = {"status": "diverged", "note": str(error)}
+        except InputError as error:
+            summary = {"status": "failed", "note": str(error)}
+        except (RuntimeError, OSError, ValueError, ArithmeticError) as error:
+            summary = {"status": "failed", "note": f"{type(error).__name__}: {error}", "traceback": traceback.format_exc()}
+        summary["wall_seconds"] = time.monotonic() - started
+        with room_on_disk(path):
+            directory.finish(summary)
+        return summary
+
+
+def _train_and_judge(directory: RunDirectory, store: TokenStore, execution: Execution) -> dict[str, Any]:
+    config = directory.config()
+    if store.folder.name != config.data_hash:
+        raise InputError(f"{directory.path}: was planned for data {config.data_hash}, found {store.folder.name}")
+    family = build_family(config)
+    batches = Batches(store.train(), config.model.context, config.batch_sequences, config.seed)
+    rows, _ = validation_rows(
+        store.validation(), config.model.context, config.evaluation_sequences, config.evaluation_seed
+    )
+    counts = account(config.model)
+    write_json(directory.path / "account.json", counts.record())
+
+    def evaluate(model: Transformer, step: int) -> dict[str, Any]:
+        estimate = validation_bound(
+            model, family, rows, seed=config.evaluation_seed, precision=config.precision, micro_batch=_micro_batch(config)
+        )
+        return {
+            "bound": estimate.nats,
+            "standard_error": estimate.standard_error,
+            "training_loss": estimate.training_loss,
+            "bits_per_byte": estimate.bits_per_byte(store.bytes_per_token),
+        }
+
+    train(config, directory, family, batches, evaluate, execution)
+    evaluations = directory.records("evaluation")
+    start, last = evaluations[0], evaluations[-1]
+    worse = last["bound"] > start["bound"] + 3 * last["standard_error"]
+    return {
+        "status": "diverged" if worse else "done",
+        "note": f"final bound {last['bound']:.3f} is above the start, {start['bound']:.3f}" if worse else "",
+        "bound": last["bound"],
+        "standard_error": last["standard_error"],
+        "bits_per_byte": last["bits_per_byte"],
+        "tokens": last["tokens"],
+        "flops": last["flops"],
+        "flops_convention": config.flops_convention,
+        "params": counts.params(config.params_convention),
+        "params_convention": config.params_convention,
+        "epochs": batches.epochs(last["tokens"]),
+        "seconds": last.get("seconds", 0.0),
+    }
+
+
+def _micro_batch(config: RunConfig) -> int:
+    """Rows per evaluation pass: about 4,096 tokens, so that small caches hold a pass."""
+    return max(1, 4096 // config.model.context)

@@ -1,0 +1,248 @@
+"""From the page of YAML to cells: each a RunConfig with its cost and what was derived for it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from itertools import product
+from typing import Any
+
+import numpy as np
+from pydantic import ValidationError
+
+from difflaw.data.store import TokenStore
+from difflaw.errors import InputError
+from difflaw.families import resolve
+from difflaw.ladder.config import FamilyConfig, LadderConfig, Rung, Rule
+from difflaw.ladder.rules import Derived, batch_tokens, learning_rate
+from difflaw.model.accounting import account
+from difflaw.model.config import ModelConfig
+from difflaw.noise.conditioning import Conditioning
+from difflaw.train.config import ConditioningConfig, OptimizerConfig, RunConfig
+
+SHORTEST_RUN = 20
+"""Steps below which a budget is called out of a rung's reach: nothing is learnt in fewer."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One planned run: its config, its budgets by step, its cost, its derived hyper-parameters."""
+
+    run: RunConfig
+    params: int
+    flops_per_token: float
+    budget_steps: dict[int, float]
+    """Step → nominal budget in FLOPs (empty for horizons)."""
+    epochs: float
+    derived: tuple[Derived, ...]
+
+    @property
+    def tokens(self) -> int:
+        """Tokens the run trains on."""
+        return self.run.steps * self.run.tokens_per_step
+
+    @property
+    def flops(self) -> float:
+        """FLOPs of the run in the ladder's convention, evaluations not counted."""
+        return self.tokens * self.flops_per_token
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All cells of a ladder, and what its author should know before it starts."""
+
+    config: LadderConfig
+    cells: tuple[Cell, ...]
+    warnings: tuple[str, ...] = ()
+    data: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def flops(self) -> float:
+        """FLOPs of all cells."""
+        return sum(cell.flops for cell in self.cells)
+
+
+def model_config(config: LadderConfig, rung: Rung, vocab_size: int) -> ModelConfig:
+    """Backbone of a rung; InputError names the rung and the key."""
+    shape = {"vocab_size": vocab_size, "layers": rung.depth, "width": rung.width, "heads": rung.attention_heads}
+    try:
+        return ModelConfig.model_validate({**config.model, **shape, "context": config.context})
+    except ValidationError as error:
+        fault = error.errors()[0]
+        key = ".".join(str(part) for part in fault["loc"])
+        message = fault["msg"].removeprefix("Value error, ")
+        raise InputError(f"rung {rung.width}x{rung.depth}: {key + ': ' if key else ''}{message}") from None
+
+
+def make_plan(config: LadderConfig, store: TokenStore) -> Plan:
+    """Every cell of the ladder on this data.
+
+    Raises InputError when a budget can be met by no rung, or a horizon would repeat the data more than ``max_epochs``.
+    """
+    cells: list[Cell] = []
+    for rung in config.rungs:
+        model = model_config(config, rung, store.vocab_size)
+        flops_per_token = account(model).flops_per_token(config.flops)
+        horizons = _horizons(config, rung, flops_per_token)
+        for family, seed in product(config.families, config.seeds):
+            cells.extend(_cells(config, rung, model, family, seed, horizons, store))
+    plan = Plan(config, tuple(cells), tuple(_warnings(config, cells)), store.summary())
+    _check_budgets(plan)
+    _check_epochs(plan, store)
+    return plan
+
+
+def _horizons(config: LadderConfig, rung: Rung, flops_per_token: float) -> dict[float, float]:
+    """Tokens → nominal budget (0 for a plain horizon) of one rung."""
+    if config.horizons:
+        return {tokens: 0.0 for tokens in sorted(config.horizons)}
+    budgets = rung.budgets if rung.budgets is not None else config.budgets
+    return {budget / flops_per_token: budget for budget in sorted(budgets)}
+
+
+def _cells(
+    config: LadderConfig,
+    rung: Rung,
+    model: ModelConfig,
+    family: FamilyConfig,
+    seed: int,
+    horizons: dict[float, float],
+    store: TokenStore,
+) -> list[Cell]:
+    if not horizons:
+        return []
+    longest = max(horizons)
+    name, implied = resolve(family.name)
+    cells = []
+    for batch in _values(config.batch, lambda: batch_tokens(longest, _noise(config.batch, family))):
+        sequences = max(1, round(batch.value / config.context))
+        tokens_per_step = sequences * config.context
+        steps = {max(1, round(tokens / tokens_per_step)): budget for tokens, budget in horizons.items()}
+        total = max(steps)
+        if total < SHORTEST_RUN:
+            continue
+        warmup = round(config.warmup * total) if config.warmup < 1 else round(config.warmup)
+        cooldown = round(config.cooldown * total) if config.cooldown < 1 else round(config.cooldown)
+        warmup = min(warmup, total // 2)
+        for rate in _values(config.lr, lambda tokens_per_step=tokens_per_step: learning_rate(tokens_per_step)):
+            beta2 = config.beta2 if config.beta2 is not None else (0.98 if sequences >= 256 else 0.99)
+            optimizer = OptimizerConfig(
+                name=config.optimizer,
+                lr=_rounded(rate.value),
+                beta2=beta2,
+                weight_decay=config.weight_decay,
+                warmup_steps=warmup,
+                cooldown_steps=min(cooldown, total - warmup),
+            )
+            run = RunConfig(
+                family=name,
+                family_options={**implied, **family.options},
+                label=family.label,
+                model=model,
+                data_hash=store.folder.name,
+                mask_id=store.mask_id,
+                bos_id=store.bos_id,
+                pad_id=store.pad_id,
+                conditioning=_conditioning(config),
+                batch_sequences=sequences,
+                steps=total,
+                optimizer=optimizer,
+                precision=config.precision,
+                seed=seed,
+                evaluation_sequences=config.evaluation.sequences,
+                evaluation_seed=config.evaluation.seed,
+                evaluation_steps=_evaluation_steps(config, warmup, total, [s for s in steps if s >= SHORTEST_RUN]),
+                params_convention=config.params,
+                flops_convention=config.flops,
+            )
+            counts = account(model)
+            cells.append(
+                Cell(
+                    run,
+                    counts.params(config.params),
+                    counts.flops_per_token(config.flops),
+                    {s: b for s, b in steps.items() if b and s >= SHORTEST_RUN},
+                    total * tokens_per_step / max(1, store.train_tokens // config.context * config.context),
+                    (batch, rate, Derived("beta2", beta2, "0.99, or 0.98 from 256 sequences on", "2512.10858, sweep"))
+                    if config.beta2 is None
+                    else (batch, rate),
+                )
+            )
+    return cells
+
+
+def _rounded(value: float) -> float:
+    """Four digits: a rate is no finer than that, and the hash must not depend on the last bit of a power."""
+    return float(f"{value:.4g}")
+
+
+def _noise(rule: Rule, family: FamilyConfig) -> str | None:
+    return family.label if rule.law == "paper-by-noise" else None
+
+
+def _values(rule: Rule, law: Any) -> list[Derived]:
+    if rule.values is not None:
+        name = "a sub-sweep of the ladder" if len(rule.values) > 1 else "given in the ladder"
+        return [Derived("value", value, name, "config") for value in rule.values]
+    base: Derived = law()
+    return [
+        Derived(base.name, base.value * factor, base.rule + (f", times {factor:g}" if factor != 1 else ""), base.source)
+        for factor in rule.factors
+    ]
+
+
+def _conditioning(config: LadderConfig) -> ConditioningConfig:
+    if isinstance(config.conditioning, ConditioningConfig):
+        return config.conditioning
+    preset = Conditioning.preset(config.conditioning)
+    return ConditioningConfig(
+        own_noise_probability=preset.own_noise_probability,
+        prompt_probability=preset.prompt_probability,
+        max_empty_fraction=preset.max_empty_fraction,
+    )
+
+
+def _evaluation_steps(config: LadderConfig, warmup: int, total: int, exact: list[int]) -> tuple[int, ...]:
+    """Budgets exactly, and points evenly in log tokens from the end of warm-up (at least 1/32 of the run)."""
+    start = max(warmup, total // 32, 1)
+    spread = np.geomspace(start, total, config.evaluation.points) if config.evaluation.points > 1 else []
+    return tuple(sorted({*(round(s) for s in spread), *exact, total}))
+
+
+def _check_budgets(plan: Plan) -> None:
+    met = {budget for cell in plan.cells for budget in cell.budget_steps.values()}
+    missing = sorted(set(plan.config.budgets) - met)
+    if missing:
+        raise InputError(
+            f"budget {missing[0]:g}: no rung can meet it in {SHORTEST_RUN} steps or more; "
+            "raise the budget, add a smaller rung, or take a smaller batch"
+        )
+    if not plan.cells:
+        raise InputError(f"horizons: none reaches {SHORTEST_RUN} steps with this batch; raise them or take a smaller batch")
+
+
+def _check_epochs(plan: Plan, store: TokenStore) -> None:
+    worst = max(plan.cells, key=lambda cell: cell.epochs)
+    if worst.epochs > plan.config.max_epochs:
+        raise InputError(
+            f"data: {store.train_tokens:,} training tokens are too few for {worst.run.label} "
+            f"{worst.run.model.width}x{worst.run.model.layers}, which trains on {worst.tokens:,}: {worst.epochs:.1f} epochs. "
+            f"Give more text, smaller budgets, or max_epochs: {math.ceil(worst.epochs)} to repeat it knowingly"
+        )
+
+
+def _warnings(config: LadderConfig, cells: list[Cell]) -> list[str]:
+    warnings = []
+    for budget in config.budgets:
+        sizes = {cell.params for cell in cells if budget in cell.budget_steps.values()}
+        if len(sizes) < 4:
+            warnings.append(
+                f"budget {budget:g} is met by {len(sizes)} sizes; an isoFLOP minimum needs at least 3, and 4 to check the fit"
+            )
+    repeated = [cell for cell in cells if cell.epochs > 1]
+    if repeated:
+        worst = max(cell.epochs for cell in repeated)
+        warnings.append(f"{len(repeated)} cells repeat the data, up to {worst:.1f} epochs: repeated text is worth less")
+    if len({cell.params for cell in cells}) < 3:
+        warnings.append("fewer than 3 sizes: no law of size can be fitted")
+    return warnings

@@ -1,0 +1,113 @@
+"""Run the cells of a ladder in worker processes, and survive the death of any of them.
+
+A worker imports torch once and takes cell after cell. Everything it achieves is on disk, so a killed worker costs
+the time since its last checkpoint; a killed parent is noticed by its workers, who stop.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from collections.abc import Callable
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
+
+from difflaw.ladder.directory import LadderDirectory
+
+ATTEMPTS = 2
+"""How often a cell may take its worker down before it is marked failed."""
+
+Tick = Callable[[], None]
+
+
+def default_workers() -> int:
+    """Processors this process may use."""
+    try:
+        return max(1, len(os.sched_getaffinity(0)))
+    except AttributeError:
+        return os.cpu_count() or 1
+
+
+def _start_worker(threads: int) -> None:
+    import torch
+
+    torch.set_num_threads(threads)
+
+
+def _work(path: str, store_folder: str, checkpoint_seconds: float, parent: int) -> str:
+    from difflaw.data.store import TokenStore
+    from difflaw.ladder.cell import run_cell
+    from difflaw.train.loop import Execution, Orphaned
+
+    execution = Execution(checkpoint_seconds=checkpoint_seconds, stop_with_parent=parent)
+    try:
+        return str(run_cell(Path(path), TokenStore.load(store_folder), execution)["status"])
+    except Orphaned:
+        os._exit(0)
+
+
+def run_cells(
+    ladder: LadderDirectory,
+    store_folder: Path,
+    *,
+    workers: int,
+    longest_first: dict[str, float],
+    tick: Tick = lambda: None,
+    checkpoint_seconds: float = 30.0,
+) -> None:
+    """Run every unfinished cell; returns when all have a summary. ``tick`` is called about twice a second.
+
+    ``longest_first`` gives seconds by cell, to start long cells early. KeyboardInterrupt stops the workers
+    and passes on; what they did up to their last checkpoint stays.
+    """
+    attempts: dict[str, int] = {}
+    threads = max(1, default_workers() // workers)
+    while True:
+        pending = [name for name, _, run in ladder.cells() if run.summary() is None]
+        if not pending:
+            return
+        pending.sort(key=lambda name: -longest_first.get(name, 0.0))
+        os.environ["OMP_NUM_THREADS"] = str(threads)
+        pool = ProcessPoolExecutor(
+            max_workers=min(workers, len(pending)),
+            mp_context=multiprocessing.get_context("spawn"),
+            initializer=_start_worker,
+            initargs=(threads,),
+        )
+        futures: dict[Future[str], str] = {}
+        try:
+            for name in pending:
+                path = str(ladder.run(name).path)
+                futures[pool.submit(_work, path, str(store_folder), checkpoint_seconds, os.getpid())] = name
+            waiting = set(futures)
+            while waiting:
+                finished, waiting = wait(waiting, timeout=0.5, return_when=FIRST_COMPLETED)
+                for future in finished:
+                    future.result()
+                tick()
+        except BrokenProcessPool:
+            _blame(ladder, pending, attempts)
+        except KeyboardInterrupt:
+            _stop(pool)
+            raise
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _blame(ladder: LadderDirectory, pending: list[str], attempts: dict[str, int]) -> None:
+    """A worker died: the cells that had begun and not ended may be at fault; twice at fault is failed."""
+    for name in pending:
+        run = ladder.run(name)
+        begun = (run.path / "lock").exists() and run.summary() is None
+        if not begun:
+            continue
+        attempts[name] = attempts.get(name, 0) + 1
+        if attempts[name] >= ATTEMPTS:
+            with run.writing():
+                run.finish({"status": "failed", "note": "its worker process died twice (killed, or out of memory?)"})
+
+
+def _stop(pool: ProcessPoolExecutor) -> None:
+    for process in list(getattr(pool, "_processes", {}).values()):
+        process.terminate()

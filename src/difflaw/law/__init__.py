@@ -1,0 +1,37 @@
+"""Laws from anyone's table of runs: fits, intervals, published laws. NumPy and SciPy alone; loads no torch.
+
+>>> from difflaw.law import fit_laws, read_table, reading
+>>> for line in reading(fit_laws(read_table("runs.csv"))): print(line)  # doctest: +SKIP
+"""
+
+from difflaw.law.fit import fit_laws
+from difflaw.law.power import fit_power, predict_interval
+from difflaw.law.published import PublishedLaw, published_for, published_laws
+from difflaw.law.results import FamilyLaws, Interval, Laws, PowerLaw, Profile, Surface, Vertex
+from difflaw.law.surface import fit_surface
+from difflaw.law.table import Table, read_table, table_from_frame
+from difflaw.law.words import compare_exponents, compare_optima, laws_as_json, reading
+
+__all__ = [
+    "FamilyLaws",
+    "Interval",
+    "Laws",
+    "PowerLaw",
+    "Profile",
+    "PublishedLaw",
+    "Surface",
+    "Table",
+    "Vertex",
+    "compare_exponents",
+    "compare_optima",
+    "fit_laws",
+    "fit_power",
+    "fit_surface",
+    "laws_as_json",
+    "predict_interval",
+    "published_for",
+    "published_laws",
+    "read_table",
+    "reading",
+    "table_from_frame",
+]

@@ -1,0 +1,46 @@
+"""Which rows a surface is fitted to: not the first steps of a run, and optionally only those near the frontier."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from difflaw.law.results import PowerLaw
+
+
+def surface_rows(
+    frame: Any,
+    budgets: Sequence[float] = (),
+    *,
+    min_tokens_fraction: float = 0.1,
+    params_law: PowerLaw | None = None,
+    within: float | None = None,
+) -> Any:
+    """Rows of one family fit for the additive surface.
+
+    Early in training the loss still falls from ln V and the additive form does not hold. A run with several rows
+    therefore keeps those at or past the smallest budget (2 % slack: its tokens there are C/M); where no budget is
+    known, those past ``min_tokens_fraction`` of its last tokens. Runs with a single row are always kept.
+
+    Args:
+        frame: canonical rows of one family, a pandas DataFrame; the result is one too.
+        budgets: total FLOPs of the ladder's budgets.
+        min_tokens_fraction: used without budgets, 0 to 1.
+        params_law: N*(C), needed for ``within``.
+        within: keep rows whose size is within this factor of N* at the row's own FLOPs; wide tables break the form
+            (public tables moved the exponent from .50 to .31), None keeps all.
+    """
+    last = frame.groupby("run")["tokens"].transform("max").to_numpy(float)
+    several = frame.groupby("run")["tokens"].transform("size").to_numpy(int) > 1
+    if len(budgets):
+        late = frame["flops"].to_numpy(float) >= 0.98 * min(budgets)
+    else:
+        late = frame["tokens"].to_numpy(float) >= min_tokens_fraction * last
+    keep = late | ~several
+    if within is not None and params_law is not None:
+        best = np.array([params_law(c) for c in frame["flops"]])
+        keep &= np.abs(np.log(frame["params"].to_numpy(float) / best)) <= math.log(within)
+    return frame[keep]

@@ -1,0 +1,166 @@
+"""Laws as plain JSON, and read aloud: what the data say, what they cannot say, and how far."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+
+from difflaw.law.format import flops as in_flops
+from difflaw.law.format import human
+from difflaw.law.power import quantile
+from difflaw.law.results import FamilyLaws, Laws, PowerLaw
+
+
+def laws_as_json(laws: Laws) -> dict[str, Any]:
+    """Nested dicts, lists, strings and finite numbers; NaN and infinity become null. Field names are the records'."""
+    return _plain(laws)
+
+
+def _plain(value: Any) -> Any:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {f.name: _plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if isinstance(value, np.generic):
+        return _plain(value.item())
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return value
+
+
+def reading(laws: Laws) -> list[str]:
+    """Sentences for someone who is no statistician: minima, exponents, comparisons of families, range, doubts."""
+    lines = [_minima(f) for f in laws.families.values()]
+    lines += [line for f in laws.families.values() if (line := _exponents(f))]
+    for one, other in combinations(laws.families.values(), 2):
+        lines += _compare(one, other)
+    lines += _range(laws)
+    without = [f.family for f in laws.families.values() if f.params_law is None]
+    if without:
+        lines.append(
+            f"No law of the best size can be stated for {', '.join(without)}; see the warnings for what to run."
+        )
+    if laws.warnings:
+        lines.append(f"Mind: {'; '.join(laws.warnings)}.")
+    return lines
+
+
+def _minima(family: FamilyLaws) -> str:
+    total = len(family.profiles)
+    inside = [p for p in family.profiles if p.status == "interior"]
+    if not total:
+        return f"{family.family}: no budget has runs of several sizes, so there is no isoFLOP profile."
+    text = f"{family.family}: {len(inside)} of {total} budgets have their best size inside the sizes that were run"
+    if inside and inside[-1].vertex is not None:
+        v = inside[-1].vertex
+        text += (
+            f"; at {in_flops(inside[-1].flops)} it is {human(v.params)} parameters on {human(v.tokens)} tokens, "
+            f"loss {v.loss:.3f}"
+        )
+    missed = [p.message for p in family.profiles if p.status != "interior" and p.message]
+    return f"{text}." + (f" Not counted: {'; '.join(missed)}." if missed else "")
+
+
+def _exponents(family: FamilyLaws) -> str:
+    if family.params_law is None or family.tokens_law is None or family.loss_law is None:
+        return ""
+    n, d, loss = (_with_interval(law) for law in (family.params_law, family.tokens_law, family.loss_law))
+    return (
+        f"{family.family}: with compute C the best size grows as C^{n}, the tokens as C^{d}, and the loss as C^{loss}."
+    )
+
+
+def _with_interval(law: PowerLaw) -> str:
+    digits = 4 if abs(law.exponent) < 0.2 else 3
+    if law.interval is None:
+        return f"{law.exponent:.{digits}f} (no interval: too few points)"
+    low, high = law.interval.low, law.interval.high
+    return f"{law.exponent:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
+
+
+def compare_exponents(one: PowerLaw, other: PowerLaw) -> tuple[float, float] | None:
+    """(difference other - one, half width of its interval), the two being independent; None without intervals."""
+    if one.interval is None or other.interval is None:
+        return None
+    halves = [(law.interval.high - law.interval.low) / 2 for law in (one, other) if law.interval]
+    return other.exponent - one.exponent, math.hypot(*halves)
+
+
+def compare_optima(one: FamilyLaws, other: FamilyLaws, level: float = 0.95) -> dict[str, tuple[float, float]]:
+    """Mean ln ratio other/one of params, tokens and loss at the budgets where both have a minimum, with half widths.
+
+    A paired comparison: budgets cancel. One run feeds several budgets, so the error is not divided by their number.
+    The evaluation's error counts for each family although they share the text, so the interval of the loss is wide.
+    Normal quantile; empty without a common budget.
+    """
+    first = {p.flops: p.vertex for p in one.profiles if p.vertex is not None}
+    second = {p.flops: p.vertex for p in other.profiles if p.vertex is not None}
+    common = sorted(set(first) & set(second))
+    if not common:
+        return {}
+    out = {}
+    for name, se in (("params", "ln_params_se"), ("tokens", "ln_params_se"), ("loss", "ln_loss_se")):
+        ratios = [math.log(getattr(second[c], name) / getattr(first[c], name)) for c in common]
+        errors = [math.hypot(getattr(first[c], se), getattr(second[c], se)) for c in common]
+        half = quantile(level, 0) * math.sqrt(sum(e * e for e in errors) / len(errors))
+        out[name] = (sum(ratios) / len(ratios), half)
+    return out
+
+
+def _compare(one: FamilyLaws, other: FamilyLaws) -> list[str]:
+    found = []
+    optima = compare_optima(one, other)
+    if optima:
+        ratio, half = optima["params"]
+        more = "more" if ratio > 0 else "fewer"
+        less = "fewer" if ratio > 0 else "more"
+        tokens = math.exp(optima["tokens"][0])
+        shown = f"{math.exp(ratio):.2f} [{math.exp(ratio - half):.2f}, {math.exp(ratio + half):.2f}]"
+        if abs(ratio) > half:
+            text = f"{other.family} wants {more} parameters and {less} tokens than {one.family} here"
+        else:
+            text = f"{other.family} and {one.family} cannot be told apart in the size they want here"
+        text += f": size ratio {shown}, tokens ratio {tokens:.2f}, where both have a minimum."
+        if not math.isfinite(half):
+            text = f"{other.family} against {one.family}: size ratio {math.exp(ratio):.2f}, but with unknown error."
+        found.append(text)
+        gap, half = optima["loss"]
+        if math.isfinite(half):
+            verdict = ("lower" if gap < 0 else "higher") if abs(gap) > half else "not distinguishable"
+            percent = f"{100 * math.expm1(gap):+.2f} % ± {100 * half:.2f} %"
+            found.append(
+                f"At those budgets the best loss of {other.family} against {one.family} is {verdict} ({percent})."
+            )
+    for quantity, law_one, law_other in (
+        ("size", one.params_law, other.params_law),
+        ("token", one.tokens_law, other.tokens_law),
+        ("loss", one.loss_law, other.loss_law),
+    ):
+        difference = compare_exponents(law_one, law_other) if law_one and law_other else None
+        if difference is None:
+            continue
+        gap, half = difference
+        shown = f"{gap:+.4f} ± {half:.4f}"
+        pair = f"{other.family} and {one.family}"
+        if abs(gap) <= half:
+            found.append(f"The {quantity} exponents of {pair} cannot be told apart (difference {shown}).")
+        else:
+            found.append(f"The {quantity} exponents of {pair} differ (difference {shown}).")
+    return found
+
+
+def _range(laws: Laws) -> list[str]:
+    fitted = [f.params_law.x_range for f in laws.families.values() if f.params_law]
+    if not fitted:
+        return []
+    low, high = min(r[0] for r in fitted), max(r[1] for r in fitted)
+    return [
+        f"The laws were fitted from {in_flops(low)} to {in_flops(high)}. Beyond that they are extrapolations: real "
+        "errors of extrapolation are larger than the intervals, which assume that the law's form holds."
+    ]

@@ -1,0 +1,104 @@
+"""Parameters by group and FLOPs by term, each summed under a named convention; never a bare number.
+
+FLOPs are per token, forward and backward (three times forward), one multiply-add counted as two. Conventions
+change fitted exponents by more than their intervals (facts: 2512.10858 §7, Porian et al.), so every
+run records what was used.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from difflaw.model.config import ModelConfig
+
+PARAMETER_CONVENTIONS = {
+    "non-embedding": "hidden matrices, biases, norm gains and sinks; no embedding, no head",
+    "matrices": "12·L·d²: hidden matrices only",
+    "notebook": "L(12d² + 14d) + d: the first paper's formula, which counts 3·L·d too much",
+    "total": "everything that is trained",
+}
+FLOP_CONVENTIONS = {
+    "matmul+head": "exact matrix products: hidden, attention (sink included), output matrix",
+    "matmul": "exact matrix products without the output matrix",
+    "method-1": "72·L·d² + 12·L·d·n (DeepSeek; the first paper's Method 1), n the context",
+    "method-2": "6·P with P non-embedding (Chinchilla; the first paper's Method 2)",
+    "6N": "6·P with P non-embedding, the usual name of method-2",
+    "6N+head": "6·(P + d·V)",
+    "6N+attention": "6·P + 12·L·d·n",
+}
+
+
+@dataclass(frozen=True)
+class Account:
+    """Parameters by group, FLOPs per token by term, and their sums by convention."""
+
+    parameters: dict[str, int]
+    flop_terms: dict[str, float]
+    context: int
+    layers: int
+    width: int
+
+    def params(self, convention: str = "non-embedding") -> int:
+        """Number of parameters under a named convention; KeyError names the known ones."""
+        non_embedding = sum(n for group, n in self.parameters.items() if group not in ("embedding", "head"))
+        layers, width = self.layers, self.width
+        known = {
+            "non-embedding": non_embedding,
+            "matrices": self.parameters["attention"] + self.parameters["feed-forward"],
+            "notebook": layers * (12 * width**2 + 14 * width) + width,
+            "total": sum(self.parameters.values()),
+        }
+        return known[_known(convention, PARAMETER_CONVENTIONS)]
+
+    def flops_per_token(self, convention: str = "matmul+head") -> float:
+        """M, forward and backward FLOPs per token under a named convention."""
+        non_embedding = self.params("non-embedding")
+        attention = 12.0 * self.layers * self.width * self.context
+        known = {
+            "matmul+head": sum(self.flop_terms.values()),
+            "matmul": sum(self.flop_terms.values()) - self.flop_terms["head"],
+            "method-1": 72.0 * self.layers * self.width**2 + attention,
+            "method-2": 6.0 * non_embedding,
+            "6N": 6.0 * non_embedding,
+            "6N+head": 6.0 * non_embedding + self.flop_terms["head"],
+            "6N+attention": 6.0 * non_embedding + attention,
+        }
+        return known[_known(convention, FLOP_CONVENTIONS)]
+
+    def record(self) -> dict[str, object]:
+        """All groups, terms and sums, as written into a run's config and summary."""
+        return {
+            "parameters": dict(self.parameters),
+            "params": {name: self.params(name) for name in PARAMETER_CONVENTIONS},
+            "flop_terms": dict(self.flop_terms),
+            "flops_per_token": {name: self.flops_per_token(name) for name in FLOP_CONVENTIONS},
+        }
+
+
+def _known(convention: str, conventions: dict[str, str]) -> str:
+    if convention not in conventions:
+        raise KeyError(f"unknown convention {convention!r}: use one of {', '.join(conventions)}")
+    return convention
+
+
+def account(config: ModelConfig) -> Account:
+    """Count a model without building it (pure in the config)."""
+    layers, width, vocabulary, context = config.layers, config.width, config.vocab_size, config.context
+    norms = 2 * layers * width + width + (2 * layers * width if config.qk_norm else 0)
+    parameters = {
+        "embedding": vocabulary * width,
+        "head": 0 if config.tied else vocabulary * width,
+        "attention": 4 * layers * width**2,
+        "feed-forward": 8 * layers * width**2,
+        "biases": 5 * layers * width if config.mlp_bias else 0,
+        "norms": norms,
+        "sinks": 2 * layers * width if config.sink else 0,
+    }
+    keys = context + (1 if config.sink else 0)
+    flop_terms = {
+        "projections": 6.0 * 4 * layers * width**2,
+        "attention": 6.0 * 2 * layers * width * keys,
+        "feed-forward": 6.0 * 8 * layers * width**2,
+        "head": 6.0 * vocabulary * width,
+    }
+    return Account(parameters, flop_terms, context, layers, width)

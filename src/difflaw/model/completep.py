@@ -1,0 +1,57 @@
+"""CompleteP as the first paper runs it: which parameter learns at which rate, so that one η serves every size.
+
+Base rate η, auxiliary rate 0.02·η; hidden matrices at η/d; weight decay of hidden matrices times d, so that
+the shrink per step is η·weight_decay at every width; eps/(d·L) for all (facts: 2512.10858 §5.1).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import nn
+
+AUXILIARY_RATE = 0.02
+
+
+def group_of(name: str, dimensions: int) -> str:
+    """Group of a parameter by its name, tried in this order: norm, embedding, bias, head, bulk."""
+    if "norm" in name:
+        return "norm"
+    if "embed_tokens" in name:
+        return "embedding"
+    if "bias" in name:
+        return "bias"
+    if "lm_head" in name:
+        return "head"
+    if dimensions < 2:
+        raise ValueError(f"parameter {name!r} is a vector without a CompleteP rule")
+    return "bulk"
+
+
+def parameter_groups(
+    module: nn.Module,
+    *,
+    width: int,
+    layers: int,
+    lr: float,
+    weight_decay: float = 0.0,
+    norm_weight_decay: float = 0.0,
+    bias_weight_decay: float = 0.0,
+    eps: float = 1e-8,
+) -> list[dict[str, Any]]:
+    """Optimizer groups with peak ``lr`` (also kept as ``peak_lr``), ``weight_decay`` and ``eps`` each."""
+    rules = {
+        "bulk": (lr / width, weight_decay * width),
+        "norm": (AUXILIARY_RATE * lr, norm_weight_decay),
+        "bias": (AUXILIARY_RATE * lr, bias_weight_decay),
+        "embedding": (AUXILIARY_RATE * lr, 0.0),
+        "head": (AUXILIARY_RATE * lr, 0.0),
+    }
+    members: dict[str, list[Any]] = {}
+    for name, parameter in module.named_parameters():
+        members.setdefault(group_of(name, parameter.dim()), []).append(parameter)
+    return [
+        {"name": name, "params": members[name], "lr": rate, "peak_lr": rate, "weight_decay": decay, "eps": eps / (width * layers)}
+        for name, (rate, decay) in rules.items()
+        if name in members
+    ]

@@ -1,0 +1,60 @@
+"""Shape and constants of the backbone (2512.10858 §4), as a frozen record with its checks."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+
+class ModelConfig(BaseModel):
+    """The transformer of 2512.10858; defaults are the published ones, field by field."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    vocab_size: int = Field(ge=5)
+    layers: int = Field(ge=1)
+    width: int = Field(ge=2)
+    heads: int = Field(ge=1)
+    context: int = Field(ge=2)
+    resid_scale: float = 4.0
+    head_scale: float | None = None
+    """Output multiplier; None means 512/width (CompleteP)."""
+    init_scale: float = 0.4
+    """Hidden matrices start as N(0, (init_scale/√width)²)."""
+    embedding_std: float = 0.02
+    weight_scaling: float | Literal["fan_in", "fan_out"] = 1.0
+    qk_norm: bool = True
+    sink: bool = True
+    """One learned key and value per head in front of all others."""
+    mlp_bias: bool = True
+    soft_cap: float = 30.0
+    rope_theta: float = 10_000.0
+    norm_eps: float = 1e-6
+    tied: bool = False
+
+    @model_validator(mode="after")
+    def _shapes(self) -> ModelConfig:
+        if self.width % self.heads:
+            fits = [h for h in range(1, self.width // 2 + 1) if self.width % h == 0 and self.width // h % 2 == 0]
+            raise ValueError(f"width {self.width} is not divisible by {self.heads} heads: use one of {fits}")
+        if self.head_dim % 2:
+            raise ValueError(f"width/heads = {self.head_dim} is odd, and rotary positions need an even number")
+        return self
+
+    @property
+    def head_dim(self) -> int:
+        """Width of one attention head."""
+        return self.width // self.heads
+
+    @property
+    def output_scale(self) -> float:
+        """Factor on the logits: 512/width unless set."""
+        return 512.0 / self.width if self.head_scale is None else self.head_scale
+
+
+def default_heads(width: int) -> int:
+    """Heads of 64 up to width 1024 and of 128 above (the papers' rule); below 128, heads of about 32."""
+    target = 128 if width > 1024 else 64 if width >= 128 else 32
+    fits = [h for h in range(1, width // 2 + 1) if width % h == 0 and width // h % 2 == 0]
+    return min(fits, key=lambda h: (abs(width / h - target), h)) if fits else 1

@@ -1,0 +1,224 @@
+"""The backbone all families share: pre-norm transformer of 2512.10858 §4, names as in its published checkpoints.
+
+h = E[z];  h += (r/L)·attn(norm(h));  h += (r/L)·mlp(norm(h));  logits = (512/d)·W·norm(h). Zero-centred RMSNorm gains,
+query-key norm over the whole width before the heads are split, rotary halves, soft-capped attention with a learned
+sink, ReLU² in between. Nothing tells the network λ. B sequences, L positions, D width, V vocabulary, H heads.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from difflaw.model.attention import capped_softmax, hidden_keys
+from difflaw.model.config import ModelConfig
+
+
+class _RootMeanSquare(torch.autograd.Function):
+    """x / rms(x) · (1 + gain) over the last axis, statistics in float32."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, gain: Tensor, eps: float) -> Tensor:  # type: ignore[override]
+        wide = x.float()
+        rstd = torch.linalg.vector_norm(wide, dim=-1, keepdim=True).square_().div_(x.shape[-1]).add_(eps).rsqrt_()
+        unit = wide * rstd
+        ctx.save_for_backward(unit, rstd, gain)
+        ctx.dtype = x.dtype
+        return torch.addcmul(unit, unit, gain).to(x.dtype)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None]:  # type: ignore[override]
+        unit, rstd, gain = ctx.saved_tensors
+        gradient = gradient.float()
+        product = gradient * unit
+        grad_gain = product.reshape(-1, gain.shape[0]).sum(0)
+        inner = torch.addcmul(gradient, gradient, gain)
+        along = torch.matmul(product, 1.0 + gain).div_(gain.shape[0]).unsqueeze(-1)
+        return inner.addcmul_(unit, along, value=-1).mul_(rstd).to(ctx.dtype), grad_gain, None
+
+
+class RMSNorm(nn.Module):
+    """x/√(mean x² + eps)·(1 + weight), weight stored around zero."""
+
+    def __init__(self, width: int, eps: float) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(width))
+        self.eps = eps
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(..., width) → the same."""
+        if torch.is_autocast_enabled(x.device.type):
+            x = x.float()
+        return _RootMeanSquare.apply(x, self.weight, self.eps)  # type: ignore[return-value]
+
+
+class ScaledLinear(nn.Linear):
+    """y = scale·(x Wᵀ) + bias; the bias is not scaled."""
+
+    def __init__(self, fan_in: int, fan_out: int, bias: bool, scaling: float | str) -> None:
+        super().__init__(fan_in, fan_out, bias=bias)
+        self.scale = {"fan_in": fan_in**-0.5, "fan_out": fan_out**-0.5}.get(str(scaling)) or float(scaling)
+
+    def forward(self, input: Tensor) -> Tensor:
+        """(..., fan_in) → (..., fan_out)."""
+        if self.scale == 1.0:
+            return F.linear(input, self.weight, self.bias)
+        out = F.linear(input, self.weight) * self.scale
+        return out if self.bias is None else out + self.bias
+
+
+def rotary_table(positions: Tensor, head_dim: int, theta: float) -> tuple[Tensor, Tensor]:
+    """cos and sin, (..., L, head_dim), halves repeated (NeoX); sin carries the sign of the rotated half."""
+    half = head_dim // 2
+    frequency = theta ** (-torch.arange(half, device=positions.device, dtype=torch.float32) / half)
+    angle = positions.float().unsqueeze(-1) * frequency
+    cos, sin = angle.cos(), angle.sin()
+    return torch.cat([cos, cos], -1), torch.cat([-sin, sin], -1)
+
+
+def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    """Rotary embedding of (..., L, head_dim): x·cos + swap_halves(x)·sin with the signed sine."""
+    return torch.addcmul(x * cos, x.roll(x.shape[-1] // 2, -1), sin).to(x.dtype)
+
+
+class Attention(nn.Module):
+    """Multi-head attention with query-key norm, rotary positions, soft cap and sink."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        width, scaling = config.width, config.weight_scaling
+        self.heads, self.head_dim, self.cap = config.heads, config.head_dim, config.soft_cap
+        self.q_proj = ScaledLinear(width, width, False, scaling)
+        self.k_proj = ScaledLinear(width, width, False, scaling)
+        self.v_proj = ScaledLinear(width, width, False, scaling)
+        self.o_proj = ScaledLinear(width, width, False, scaling)
+        if config.qk_norm:
+            self.q_norm = RMSNorm(width, config.norm_eps)
+            self.k_norm = RMSNorm(width, config.norm_eps)
+        else:
+            self.q_norm = self.k_norm = nn.Identity()
+        self.has_sink = config.sink
+        if config.sink:
+            self.k_bias = nn.Parameter(torch.zeros(config.heads, config.head_dim))
+            self.v_bias = nn.Parameter(torch.zeros(config.heads, config.head_dim))
+
+    def _split(self, x: Tensor) -> Tensor:
+        return x.unflatten(-1, (self.heads, self.head_dim)).transpose(1, 2)
+
+    def _with_sink(self, x: Tensor, sink: Tensor) -> Tensor:
+        first = sink.to(x.dtype).view(1, self.heads, 1, self.head_dim).expand(x.shape[0], -1, -1, -1)
+        return torch.cat([first, x], dim=2)
+
+    def forward(self, h_BLD: Tensor, cos: Tensor, sin: Tensor, hidden: Tensor | None) -> Tensor:
+        """(B, L, D) → (B, L, D); ``hidden`` from `attention.hidden_keys`."""
+        q = rotate(self._split(self.q_norm(self.q_proj(h_BLD))), cos, sin)
+        k = rotate(self._split(self.k_norm(self.k_proj(h_BLD))), cos, sin)
+        v = self._split(self.v_proj(h_BLD))
+        if self.has_sink:
+            k, v = self._with_sink(k, self.k_bias), self._with_sink(v, self.v_bias)
+        scores = (q * self.head_dim**-0.5) @ k.transpose(-1, -2)
+        out = capped_softmax(scores, self.cap, hidden).to(v.dtype) @ v
+        return self.o_proj(out.transpose(1, 2).flatten(2))
+
+
+class FeedForward(nn.Module):
+    """down(relu(up(x))²) at four times the width."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.up_proj = ScaledLinear(config.width, 4 * config.width, config.mlp_bias, config.weight_scaling)
+        self.down_proj = ScaledLinear(4 * config.width, config.width, config.mlp_bias, config.weight_scaling)
+
+    def forward(self, h_BLD: Tensor) -> Tensor:
+        """(B, L, D) → (B, L, D)."""
+        return self.down_proj(self.up_proj(h_BLD).relu().square())
+
+
+class Block(nn.Module):
+    """One layer: attention, then feed-forward, each on a normed input and added with weight r/L."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.attn_layernorm = RMSNorm(config.width, config.norm_eps)
+        self.self_attn = Attention(config)
+        self.mlp_layernorm = RMSNorm(config.width, config.norm_eps)
+        self.mlp = FeedForward(config)
+        self.residual = config.resid_scale / config.layers
+
+    def forward(self, h_BLD: Tensor, cos: Tensor, sin: Tensor, hidden: Tensor | None) -> Tensor:
+        """(B, L, D) → (B, L, D)."""
+        h_BLD = torch.add(h_BLD, self.self_attn(self.attn_layernorm(h_BLD), cos, sin, hidden), alpha=self.residual)
+        return torch.add(h_BLD, self.mlp(self.mlp_layernorm(h_BLD)), alpha=self.residual)
+
+
+class _Body(nn.Module):
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.embed_tokens = nn.Embedding(config.vocab_size, config.width)
+        self.layers = nn.ModuleList(Block(config) for _ in range(config.layers))
+        self.norm = RMSNorm(config.width, config.norm_eps)
+
+
+class Transformer(nn.Module):
+    """The network: token ids in, hidden states or logits out. ``causal`` fixes the default attention."""
+
+    def __init__(self, config: ModelConfig, causal: bool = False) -> None:
+        super().__init__()
+        self.config, self.causal = config, causal
+        self.model = _Body(config)
+        self.lm_head = nn.Linear(config.width, config.vocab_size, bias=False)
+        if config.tied:
+            self.lm_head.weight = self.model.embed_tokens.weight
+        cos, sin = rotary_table(torch.arange(config.context), config.head_dim, config.rope_theta)
+        self.register_buffer("cos", cos, persistent=False)
+        self.register_buffer("sin", sin, persistent=False)
+
+    @property
+    def output_scale(self) -> float:
+        """Factor between hidden · weightᵀ and the logits; a tied head has none (as published)."""
+        return 1.0 if self.config.tied else self.config.output_scale
+
+    def hidden(self, z_BL: Tensor, attention: Tensor | None = None, positions: Tensor | None = None) -> Tensor:
+        """Final normed states (B, L, D).
+
+        ``attention`` is "may attend", (L, L) or (B, L, L), True = yes; None means all (or the past, when causal).
+        ``positions`` (B, L) default to 0 … L-1.
+        """
+        length = z_BL.shape[1]
+        if length > self.config.context and positions is None:
+            raise ValueError(f"{length} positions are more than the context of {self.config.context}")
+        if positions is None:
+            cos, sin = self.cos[:length], self.sin[:length]  # type: ignore[index]
+        else:
+            cos, sin = rotary_table(positions, self.config.head_dim, self.config.rope_theta)
+            cos, sin = cos.unsqueeze(1), sin.unsqueeze(1)
+        if attention is None and self.causal:
+            attention = torch.ones(length, length, dtype=torch.bool, device=z_BL.device).tril()
+        mask = None if attention is None else hidden_keys(attention, self.config.sink)
+        h_BLD = self.model.embed_tokens(z_BL)
+        for layer in self.model.layers:
+            h_BLD = layer(h_BLD, cos, sin, mask)
+        return self.model.norm(h_BLD)
+
+    def logits(self, z_BL: Tensor, attention: Tensor | None = None, positions: Tensor | None = None) -> Tensor:
+        """(B, L, V); arguments as in `hidden`."""
+        return self.lm_head(self.hidden(z_BL, attention, positions)) * self.output_scale
+
+    @torch.no_grad()
+    def initialise(self, seed: int) -> Transformer:
+        """CompleteP's start: hidden N(0, (0.4/√d)²), embedding N(0, 0.02²), all else zero. Depends on seed alone.
+
+        One generator per parameter name, so the same seed gives nested models comparable starts in any order.
+        """
+        for index, (name, parameter) in enumerate(sorted(self.named_parameters())):
+            if parameter.dim() < 2 or "bias" in name or name == "lm_head.weight":
+                parameter.zero_()
+                continue
+            std = self.config.embedding_std if "embed_tokens" in name else self.config.init_scale / math.sqrt(self.config.width)
+            stream = torch.Generator().manual_seed((seed * 1_000_003 + index) & 0x7FFF_FFFF_FFFF_FFFF)
+            parameter.copy_(torch.randn(parameter.shape, generator=stream) * std)
+        return self

@@ -1,0 +1,118 @@
+"""Numbers as people read them: 198k, 2e12, 0.520 [0.47, 0.57]."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+UNKNOWN = "–"
+"""Shown where there is no number, so that an empty cell is never mistaken for zero."""
+
+_SUFFIXES = ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k"))
+
+
+def as_float(value: Any) -> float:
+    """``value`` as a float; NaN for None, text that is no number, and pandas' missing values."""
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return math.nan
+
+
+def _special(number: float) -> str | None:
+    if math.isnan(number):
+        return UNKNOWN
+    if math.isinf(number):
+        return "∞" if number > 0 else "-∞"
+    return None
+
+
+def _trim(text: str) -> str:
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def significant(value: Any, digits: int = 3) -> str:
+    """``value`` to ``digits`` significant digits without an exponent: 0.0496, 12.3, 1450."""
+    number = as_float(value)
+    special = _special(number)
+    if special is not None:
+        return special
+    if number == 0:
+        return "0"
+    magnitude = math.floor(math.log10(abs(number)))
+    return _trim(f"{round(number, digits - 1 - magnitude):.{max(0, digits - 1 - magnitude)}f}")
+
+
+def compact(value: Any, digits: int = 3) -> str:
+    """Counts with an engineering suffix: 198000 -> 198k, 1.5e9 -> 1.5B, above 1e15 as ``scientific``."""
+    number = as_float(value)
+    special = _special(number)
+    if special is not None:
+        return special
+    # Rounding first keeps 999,999 from becoming "1000k".
+    rounded = float(f"{number:.{digits - 1}e}")
+    size = abs(rounded)
+    if size >= 1e15 or 0 < size < 1e-3:
+        return scientific(rounded, digits)
+    for unit, suffix in _SUFFIXES:
+        if size >= unit:
+            return significant(rounded / unit, digits) + suffix
+    return significant(rounded, digits)
+
+
+def scientific(value: Any, digits: int = 3) -> str:
+    """FLOPs and rates with the shortest exponent: 2e12 -> ``2e12``, 3.162e-4 -> ``3.16e-4``."""
+    number = as_float(value)
+    special = _special(number)
+    if special is not None:
+        return special
+    if number == 0:
+        return "0"
+    mantissa, exponent = f"{number:.{digits - 1}e}".split("e")
+    return f"{_trim(mantissa)}e{int(exponent)}"
+
+
+def fixed(value: Any, decimals: int = 3) -> str:
+    """``value`` with ``decimals`` decimals, for columns that must line up."""
+    number = as_float(value)
+    special = _special(number)
+    return special if special is not None else f"{number:.{decimals}f}"
+
+
+def with_interval(value: Any, low: Any = None, high: Any = None) -> str:
+    """A value and its interval, as many decimals as the interval deserves: ``0.520 [0.47, 0.57]``.
+
+    The ends show the first significant digit of the half-width (two decimals at least), the value one more, so a
+    loss exponent of -0.0496 ± 0.0025 does not collapse to "-0.05 [-0.05, -0.05]". No interval, no brackets.
+    """
+    centre, lower, upper = as_float(value), as_float(low), as_float(high)
+    if math.isnan(lower) and math.isnan(upper):
+        return fixed(centre, 3)
+    half = (upper - lower) / 2
+    decimals = 2
+    if math.isfinite(half) and half > 0:
+        decimals = min(6, max(2, -math.floor(math.log10(half))))
+    return f"{fixed(centre, decimals + 1)} [{fixed(lower, decimals)}, {fixed(upper, decimals)}]"
+
+
+def with_error(value: Any, error: Any) -> str:
+    """A value ± its standard error, rounded at the error's second digit: ``3.412 ± 0.011``."""
+    centre, spread = as_float(value), as_float(error)
+    if not math.isfinite(spread) or spread <= 0:
+        return fixed(centre, 4)
+    decimals = min(6, max(1, 1 - math.floor(math.log10(spread))))
+    return f"{fixed(centre, decimals)} ± {fixed(spread, decimals)}"
+
+
+def duration(seconds: Any) -> str:
+    """Wall-clock time in the two largest units: 42 s, 3 min 05 s, 2 h 10 min."""
+    number = as_float(seconds)
+    special = _special(number)
+    if special is not None:
+        return special
+    whole = round(number)
+    if whole < 60:
+        return f"{significant(number, 2)} s" if number < 10 else f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"

@@ -1,0 +1,88 @@
+"""A run as data: everything that decides its numbers, and nothing else. Its hash is the run's name."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from difflaw.model.config import ModelConfig
+
+
+class OptimizerConfig(BaseModel):
+    """LaProp (or AdamW) under CompleteP; ``lr`` is the base rate η."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: Literal["laprop", "adamw"] = "laprop"
+    lr: float = Field(gt=0)
+    beta1: float = Field(default=0.9, ge=0, lt=1)
+    beta2: float = Field(default=0.99, ge=0, lt=1)
+    eps: float = Field(default=1e-8, gt=0)
+    weight_decay: float = Field(default=0.0, ge=0)
+    warmup_steps: int = Field(default=2000, ge=0)
+    cooldown_steps: int = Field(default=0, ge=0)
+
+
+class ConditioningConfig(BaseModel):
+    """See `noise.conditioning.Conditioning`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    own_noise_probability: float = 0.0
+    prompt_probability: float = 0.0
+    max_empty_fraction: float = 0.0
+
+
+class RunConfig(BaseModel):
+    """One run: family × model × data × batch × rate × seed × tokens. Frozen; unknown keys are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    family: str
+    family_options: dict[str, Any] = {}
+    label: str
+    """Name of the family in tables, e.g. ``uniform`` for GIDD with uniform noise."""
+    model: ModelConfig
+    data_hash: str
+    mask_id: int = 3
+    bos_id: int = 0
+    pad_id: int = 2
+    conditioning: ConditioningConfig = ConditioningConfig()
+    batch_sequences: int = Field(ge=1)
+    steps: int = Field(ge=1)
+    optimizer: OptimizerConfig
+    precision: Literal["float32", "bfloat16"] = "float32"
+    seed: int = 0
+    evaluation_sequences: int = Field(default=128, ge=2)
+    evaluation_seed: int = 0
+    evaluation_steps: tuple[int, ...] = ()
+    """Steps after which the bound is measured; the last step always is."""
+    params_convention: str = "non-embedding"
+    flops_convention: str = "matmul+head"
+
+    @model_validator(mode="after")
+    def _schedule_fits(self) -> RunConfig:
+        if self.optimizer.warmup_steps + self.optimizer.cooldown_steps > self.steps:
+            raise ValueError(
+                f"warm-up ({self.optimizer.warmup_steps}) and cooldown ({self.optimizer.cooldown_steps}) steps are more "
+                f"than the {self.steps} steps of the run"
+            )
+        return self
+
+    def canonical(self) -> str:
+        """The config as JSON with sorted keys: the text that is hashed and stored."""
+        return json.dumps(self.model_dump(mode="json"), sort_keys=True, indent=1)
+
+    @property
+    def name(self) -> str:
+        """Readable and unique: family, shape and eight digits of the hash."""
+        digest = hashlib.sha256(self.canonical().encode()).hexdigest()[:8]
+        return f"{self.label}-{self.model.width}x{self.model.layers}-{digest}"
+
+    @property
+    def tokens_per_step(self) -> int:
+        """Batch size in tokens."""
+        return self.batch_sequences * self.model.context

@@ -1,0 +1,182 @@
+"""The training loop: batches in, a run directory out; killed and run again it ends with the same numbers.
+
+Nothing random lives in the loop. Step n's batch and noise are functions of (seed, sample index), so a resumed
+run needs only weights, optimizer state and n.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from difflaw.data.batches import Batches
+from difflaw.families.base import Family
+from difflaw.families.score import score
+from difflaw.files import write_json
+from difflaw.model.accounting import account
+from difflaw.model.completep import parameter_groups
+from difflaw.model.transformer import Transformer
+from difflaw.train import checkpoint
+from difflaw.train.config import RunConfig
+from difflaw.train.laprop import LaProp
+from difflaw.train.run_directory import RunDirectory
+from difflaw.train.schedule import warmup_stable_decay
+
+LOG_POINTS = 200
+"""About this many training records per run."""
+
+
+@dataclass(frozen=True)
+class Execution:
+    """How a run is carried out. None of it changes which numbers come out, up to rounding in the sum of a batch."""
+
+    device: str = "cpu"
+    micro_batch: int | None = None
+    """Sequences per forward pass; None means the whole batch."""
+    checkpoint_seconds: float = 30.0
+    stop_with_parent: int | None = None
+    """Stop (leaving a checkpoint) when this process is no longer the parent: an orphan must not write on."""
+
+
+class Diverged(Exception):
+    """The loss is not a number any more."""
+
+
+class Orphaned(Exception):
+    """Whoever started this run is gone."""
+
+
+Evaluate = Callable[[Transformer, int], dict[str, Any]]
+"""(model, step) → an evaluation record: ``bound``, ``standard_error``, … in nats per token."""
+
+
+def build_optimizer(config: RunConfig, model: Transformer) -> torch.optim.Optimizer:
+    """LaProp or AdamW with CompleteP's groups."""
+    opt = config.optimizer
+    groups = parameter_groups(
+        model,
+        width=config.model.width,
+        layers=config.model.layers,
+        lr=opt.lr,
+        weight_decay=opt.weight_decay,
+        eps=opt.eps,
+    )
+    kind = LaProp if opt.name == "laprop" else torch.optim.AdamW
+    return kind(groups, betas=(opt.beta1, opt.beta2))
+
+
+def prepare_processor() -> None:
+    """Treat denormal numbers as zero: at the zero-initialised start they slow a step several times."""
+    torch.set_flush_denormal(True)
+
+
+def train(
+    config: RunConfig,
+    directory: RunDirectory,
+    family: Family,
+    batches: Batches,
+    evaluate: Evaluate,
+    execution: Execution = Execution(),
+) -> Transformer:
+    """Run (or continue) until the last step; the trained model, with all records in ``directory``.
+
+    Raises Diverged when a loss is NaN or infinite, Orphaned when the parent is gone.
+    """
+    prepare_processor()
+    device = torch.device(execution.device)
+    model = Transformer(config.model, causal=family.causal).initialise(config.seed).to(device)
+    optimizer = build_optimizer(config, model)
+    checkpoints = directory.path / "checkpoints"
+    state = checkpoint.load_latest(checkpoints, model, optimizer) or {"step": 0, "seconds": 0.0}
+    first, before = int(state["step"]), float(state["seconds"])
+
+    flops_per_token = account(config.model).flops_per_token(config.flops_convention)
+    measured = sorted({0, *config.evaluation_steps, config.steps})
+    log_every = max(1, config.steps // LOG_POINTS)
+    started = last_saved = last_shown = time.monotonic()
+
+    def seconds() -> float:
+        return before + time.monotonic() - started
+
+    def record(kind: str, step: int, values: dict[str, Any]) -> None:
+        tokens = step * config.tokens_per_step
+        directory.append(
+            {"kind": kind, "step": step, "tokens": tokens, "flops": tokens * flops_per_token, **values}
+        )
+
+    if first == 0:
+        record("evaluation", 0, evaluate(model, 0))
+    for step in range(first, config.steps):
+        factor = warmup_stable_decay(step, config.steps, config.optimizer.warmup_steps, config.optimizer.cooldown_steps)
+        for group in optimizer.param_groups:
+            group["lr"] = group["peak_lr"] * factor
+        wanted = (step + 1) % log_every == 0
+        loss, bound = _update(config, model, optimizer, family, batches, step, execution, wanted)
+        done = step + 1
+        if wanted:
+            values = {"loss": loss, "bound": bound, "lr": config.optimizer.lr * factor, "seconds": seconds()}
+            if not (math.isfinite(loss) and math.isfinite(bound)):
+                raise Diverged(f"training loss is {loss} at step {done}")
+            record("train", done, values)
+        if done in measured:
+            values = evaluate(model, done)
+            if not math.isfinite(values["bound"]):
+                raise Diverged(f"validation bound is {values['bound']} at step {done}")
+            record("evaluation", done, {**values, "seconds": seconds()})
+        now = time.monotonic()
+        if now - last_shown > 1.0 or done == config.steps:
+            last_shown = now
+            rate = (done - first) * config.tokens_per_step / max(now - started, 1e-9)
+            progress = {"step": done, "steps": config.steps, "seconds": seconds(), "tokens_per_second": rate}
+            progress |= {"flops_per_second": rate * flops_per_token}
+            progress |= {"loss": loss if math.isfinite(loss) else None}
+            write_json(directory.path / "progress.json", progress)
+            if execution.stop_with_parent is not None and os.getppid() != execution.stop_with_parent:
+                checkpoint.save(checkpoints, done, model, optimizer, {"seconds": seconds()})
+                raise Orphaned
+        if now - last_saved > execution.checkpoint_seconds and done < config.steps:
+            checkpoint.save(checkpoints, done, model, optimizer, {"seconds": seconds()})
+            last_saved = time.monotonic()
+    checkpoint.save(checkpoints, config.steps, model, None, {"seconds": seconds()})
+    return model
+
+
+def _update(
+    config: RunConfig,
+    model: Transformer,
+    optimizer: torch.optim.Optimizer,
+    family: Family,
+    batches: Batches,
+    step: int,
+    execution: Execution,
+    want_bound: bool,
+) -> tuple[float, float]:
+    """One optimizer step on the sum of losses over noised tokens; mean loss and (if wanted) mean bound per noised token."""
+    x_BL, index_B = batches.batch(step)
+    size = execution.micro_batch or len(index_B)
+    loss_sum = bound_sum = tokens = 0.0
+    for start in range(0, len(index_B), size):
+        rows = slice(start, start + size)
+        x = torch.from_numpy(x_BL[rows]).to(execution.device)
+        batch = family.corrupt(x, index_B[rows], config.seed)
+        numbers = score(model, family, batch, config.precision)
+        weight = batch.noised_BL
+        loss = (family.loss_of(numbers, batch.x_BL, batch.z_BL, batch.log_snr_BL) * weight).sum()
+        loss.backward()
+        loss_sum += loss.detach()
+        tokens += float(weight.sum()) if want_bound else 0.0
+        if want_bound:
+            with torch.no_grad():
+                bound = family.bound_of(numbers, batch.x_BL, batch.z_BL, batch.log_snr_BL)
+                bound_sum += float((bound * weight).sum())
+    optimizer.step()
+    optimizer.zero_grad(set_to_none=True)
+    if not want_bound:
+        return math.nan, math.nan
+    return float(loss_sum) / max(tokens, 1.0), bound_sum / max(tokens, 1.0)
