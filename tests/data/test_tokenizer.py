@@ -82,6 +82,12 @@ def test_training_is_deterministic_and_independent_of_order():
     assert train_tokenizer(TEXTS[::-1], 320).to_str() == TOKENIZER.to_str()
 
 
+def test_a_very_long_word_trains_in_time():
+    text = "x" * 400_000 + "漢字" * 50_000
+    tokenizer = train_tokenizer([text], 262)
+    assert decode_ids(tokenizer, encode_texts(tokenizer, [text])[0]) == text
+
+
 def test_wrong_sizes_are_refused():
     with pytest.raises(InputError, match="need at least 260"):
         train_tokenizer(["text"], 259)

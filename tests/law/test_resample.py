@@ -35,13 +35,13 @@ def test_an_error_shared_by_a_size_moves_neighbouring_budgets_together(truth):
     fixed = truth.best_size(1e18) * 1.6 ** np.arange(-3.0, 4.0)
     profiles = chain(truth.ladder(fixed=fixed, budgets=budgets), budgets)
     together = []
-    for shared in (0.0, 4e-6):
+    for shared in (0.0, 3.8e-6):
         minima = perturbed_minima(
             profiles, Noise(4e-6, 8, shared, 4e-6 - shared, "residuals"), np.random.default_rng(0), 2000
         )
         together.append(np.corrcoef(minima["params"].T)[0, 1])
         scatter = minima["params"].std(0)
-        assert (scatter > 0).all()
+        assert (scatter > 0.005).all()
         assert minima["params"] + minima["tokens"] + np.log(6) == pytest.approx(
             np.log(budgets) * np.ones((2000, 2)), abs=1e-6
         )

@@ -8,6 +8,7 @@ import pytest
 
 from difflaw.report.series import (
     FORWARD,
+    best_point,
     bowls_of,
     curves_of,
     envelope,
@@ -83,3 +84,15 @@ def test_parabola_passes_its_vertex_and_errors_are_bounded(ladder):
     assert parabola(replace(profile, coefficients=None)) is None
     assert error_factor(float("nan")) == 1.0
     assert error_factor(50.0) == pytest.approx(10.0)
+
+
+def test_best_point_is_the_vertex_or_the_best_run_at_the_edge(ladder):
+    inside = ladder.laws.families["masked"].profiles[1]
+    assert best_point(inside).params == inside.vertex.params
+    assert best_point(inside).sound
+    edge = replace(inside, vertex=None, status="edge-low")
+    assert best_point(edge).loss == min(inside.loss)
+    assert not best_point(edge).sound
+    assert best_point(replace(inside, status="not-convex")) is None
+    far = replace(inside, vertex=replace(inside.vertex, params=1e12), status="edge-high")
+    assert best_point(far).params in inside.params

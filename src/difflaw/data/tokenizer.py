@@ -21,6 +21,8 @@ SAMPLE_BYTES = 20_000_000
 PIECE_CHARACTERS = 1 << 20
 """Longer documents are encoded in pieces of about this many characters, so that one huge file needs little memory."""
 
+_TRAINING_PIECE_CHARACTERS = 2048  # training takes time quadratic in the longest "word", e.g. a line of base64
+
 _WORD_START = re.compile(r"(?<=[A-Za-z0-9]) (?=[A-Za-z])")
 
 
@@ -93,7 +95,7 @@ def train_tokenizer(documents: Iterable[str], vocab_size: int) -> "Tokenizer":
         initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
         show_progress=False,
     )
-    texts = (piece for text, _ in sample.documents() for piece in cut_text(text))
+    texts = (piece for text, _ in sample.documents() for piece in cut_text(text, _TRAINING_PIECE_CHARACTERS))
     tokenizer.train_from_iterator(texts, trainer)
     found = tokenizer.get_vocab_size()
     if found < vocab_size:

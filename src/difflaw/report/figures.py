@@ -22,15 +22,14 @@ from difflaw.report.colours import in_order, sequence, style_of
 from difflaw.report.files import write_atomic
 from difflaw.report.numbers import compact, scientific, significant
 from difflaw.report.series import (
+    best_point,
     budgets_of,
     curves_of,
     envelope,
-    error_factor,
     families_of,
     law_pieces,
     parabola,
     profiles_of,
-    vertex_in_sight,
 )
 
 LOSS = ("loss (nats per token)", "loss")
@@ -92,10 +91,10 @@ def isoflop_profiles(laws: Laws | None) -> Figure:
             curve = parabola(profile)
             if curve is not None:
                 axis.plot(*curve, color=colour, lw=1.5, ls="-" if sound else "--")
-            if profile.vertex is not None and vertex_in_sight(profile):
-                face = colour if sound else "white"
-                at = profile.vertex
-                axis.plot(at.params, at.loss, "*", ms=13, color=colour, mfc=face, mec=colour if not sound else "white")
+            at = best_point(profile)
+            if at is not None:
+                face, rim = (colour, "white") if at.sound else ("white", colour)
+                axis.plot(at.params, at.loss, "*", ms=13, color=colour, mfc=face, mec=rim)
         axis.set_title(label_of(family), loc="left", fontweight="bold", color=_readable(style_of(family).colour))
     x = [limit for axis in axes for limit in (axis.dataLim.x0, axis.dataLim.x1)]
     for axis in axes:
@@ -129,15 +128,25 @@ def _family_handle(family: str) -> Line2D:
     return Line2D([], [], color=style.colour, marker=style.marker, ms=6.5)
 
 
-def _legend_beside(axis: Axes, families: list[str], extra: list[tuple[Line2D, str]]) -> None:
+def _legend_beside(
+    axis: Axes, laws: Laws | None, families: list[str], extra: list[tuple[Line2D, str]], fitted: bool
+) -> None:
     """Families, then what line and marker styles mean; beside the axes, where it hides nothing."""
-    signs = [
-        (Line2D([], [], color=INK, ls="", marker="o", mfc="white", ms=6.5), "minimum at the edge"),
-        (Line2D([], [], color=INK, ls="--"), "law beyond its points"),
-        (Line2D([], [], color=INK, lw=0.6, alpha=0.6), "interval of the law"),
-    ]
-    entries = [(_family_handle(family), label_of(family)) for family in families] + extra + signs
+    entries = [(_family_handle(family), label_of(family)) for family in families] + extra
+    points = [best_point(profile) for family in families for profile in profiles_of(laws, family)]
+    if any(point is not None and not point.sound for point in points):
+        entries.append((Line2D([], [], color=INK, ls="", marker="o", mfc="white", ms=6.5), "minimum at the edge"))
+    if fitted:
+        entries.append((Line2D([], [], color=INK, ls="--"), "law beyond its points"))
+        entries.append((Line2D([], [], color=INK, lw=0.6, alpha=0.6), "interval of the law"))
     axis.legend(*zip(*entries, strict=True), loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False)
+
+
+def _widen(axis: Axes) -> None:
+    """Room around budgets that lie close together, or the shifts between families would look like budgets."""
+    low, high = axis.dataLim.x0, axis.dataLim.x1
+    if low > 0 and high < 3 * low:
+        axis.set_xlim(low / 2, high * 2)
 
 
 @styled
@@ -153,6 +162,7 @@ def frontier(table: pd.DataFrame, laws: Laws | None, entropy_floor: float | None
         return empty("Loss against compute")
     figure, (axis,) = sheet(1, size=(9.0, 5.6))
     limits: list[float] = []
+    bare = False
     for family in families:
         style, fit = style_of(family), laws.families.get(family) if laws is not None else None
         law = fit.loss_law if fit is not None else None
@@ -162,15 +172,16 @@ def frontier(table: pd.DataFrame, laws: Laws | None, entropy_floor: float | None
         else:
             x, y = envelope(curves, family)
             axis.step(x, y, where="post", color=style.colour, lw=1.4, ls="-.")
+            bare = bare or len(y) > 0
             limits += [] if len(y) == 0 else [float(y.min()), float(y.max())]
         for profile in profiles_of(laws, family):
-            if profile.vertex is None or profile.status == "not-convex":
+            at = best_point(profile)
+            if at is None:
                 continue
-            face = style.colour if profile.status == "interior" else "white"
-            at = profile.vertex
+            face = style.colour if at.sound else "white"
             axis.plot(profile.flops, at.loss, style.marker, ms=7, color=style.colour, mfc=face, zorder=3)
             limits.append(at.loss)
-    extra: list[tuple[Line2D, str]] = []
+    extra: list[tuple[Line2D, str]] = [(Line2D([], [], color=INK, lw=1.4, ls="-."), "best run, no law")] if bare else []
     if entropy_floor is not None and math.isfinite(entropy_floor) and entropy_floor > 0:
         axis.axhline(entropy_floor, color=INK, lw=1.2, ls=(0, (1, 1.5)))
         dots = Line2D([], [], color=INK, lw=1.2, ls=(0, (1, 1.5)))
@@ -180,44 +191,49 @@ def frontier(table: pd.DataFrame, laws: Laws | None, entropy_floor: float | None
         return empty("Loss against compute")
     # The bands of a law with one degree of freedom would fill the sheet: the data choose the scale, not they.
     axis.set_ylim(min(limits) * 0.96, max(limits) * 1.04)
+    _widen(axis)
     axis.set_title("Loss against compute", loc="left", fontweight="bold")
     finish(axis, FLOPS, LOSS)
-    _legend_beside(axis, families, extra)
+    fitted = laws is not None and any(laws.families[f].loss_law for f in families if f in laws.families)
+    _legend_beside(axis, laws, families, extra, fitted)
     return figure
 
 
 def _optimal(laws: Laws | None, what: Literal["params", "tokens"], title: str, y: str) -> Figure:
-    families = [f for f in families_of((), laws) if any(p.vertex is not None for p in profiles_of(laws, f))]
+    families = [f for f in families_of((), laws) if any(map(best_point, profiles_of(laws, f)))]
     if laws is None or not families:
         return empty(title)
     figure, (axis,) = sheet(1, size=(9.0, 5.2))
     seen: list[float] = []
+    fitted = False
     for index, family in enumerate(families):
         style, fit = style_of(family), laws.families[family]
         law = fit.params_law if what == "params" else fit.tokens_law
         if law is not None:
+            fitted = True
             _draw_law(axis, law, style.colour, faint=len(families) > 2)
             seen += [float(piece.y[i]) for piece in law_pieces(law) for i in (0, -1)]
         # A small shift sideways keeps the bars of families at one budget apart.
         shift = 1.0 + 0.035 * (index - (len(families) - 1) / 2)
         for profile in profiles_of(laws, family):
-            if profile.vertex is None or profile.status == "not-convex":
+            at = best_point(profile)
+            if at is None:
                 continue
-            value = profile.vertex.params if what == "params" else profile.vertex.tokens
+            value = at.params if what == "params" else at.tokens
             # At fixed compute ln D* moves by at most as much as ln N* (FLOPs per token grow no faster than N).
-            factor = error_factor(profile.vertex.ln_params_se)
-            bars = [[value - value / factor], [value * factor - value]]
-            face = style.colour if profile.status == "interior" else "white"
+            bars = [[value - value / at.factor], [value * at.factor - value]]
+            face = style.colour if at.sound else "white"
             axis.errorbar(
                 profile.flops * shift, value, bars, fmt=style.marker, ms=7, color=style.colour, mfc=face, capsize=2.5
             )
             seen.append(value)
     if not seen:
         return empty(title)
+    _widen(axis)
     axis.set_ylim(min(seen) / 1.6, max(seen) * 1.6)
     axis.set_title(title, loc="left", fontweight="bold")
     finish(axis, FLOPS, (y, "count"))
-    _legend_beside(axis, families, [])
+    _legend_beside(axis, laws, families, [], fitted)
     return figure
 
 

@@ -30,30 +30,6 @@ class LadderReport:
     table: Path
 
 
-@dataclass(frozen=True)
-class _Published:
-    """A published exponent in the words of the report's table."""
-
-    family: str
-    quantity: str
-    exponent: float
-    low: float | None
-    high: float | None
-    convention: str
-    source: str
-
-
-def published_exponents() -> list[_Published]:
-    """The two papers' exponents, one record a law."""
-    records = []
-    for law in published_laws():
-        quantity = "token_bound_loss" if law.x == "tokens" else law.y
-        records.append(
-            _Published(law.family, quantity, law.exponent, law.low, law.high, law.flops_convention, law.source)
-        )
-    return records
-
-
 def write_ladder_report(ladder: LadderDirectory, samples: Sequence[str] = ()) -> LadderReport:
     """Rebuild table, laws, figures and page of a ladder, finished or not.
 
@@ -89,7 +65,7 @@ def write_ladder_report(ladder: LadderDirectory, samples: Sequence[str] = ()) ->
         if laws is not None:
             write_json(ladder.path / "laws.json", laws_as_json(laws))
         figures = save_figures(ladder.path / "figures", table, laws, floor)
-        page = write_report(ladder.path / "report.html", laws, table, context, published_exponents())
+        page = write_report(ladder.path / "report.html", laws, table, context, published_laws())
     return LadderReport(laws, words, page, tuple(figures), table_path)
 
 

@@ -12,15 +12,14 @@ from difflaw.report.colours import in_order, sequence, style_of, transparent
 from difflaw.report.markup import plot_text
 from difflaw.report.numbers import compact, scientific, significant, with_error
 from difflaw.report.series import (
+    best_point,
     budgets_of,
     curves_of,
     envelope,
-    error_factor,
     families_of,
     law_pieces,
     parabola,
     profiles_of,
-    vertex_in_sight,
 )
 from difflaw.report.sheets import axis, empty, figure, hover, layout, panel_layout, panels, trace
 
@@ -67,15 +66,15 @@ def frontier(table: pd.DataFrame, laws: Laws | None, entropy_floor: float | None
             texts = [hover(plot_text(family), f"best run so far: {significant(v, 4)}") for v in y]
             data.append(trace(x, y, family, text=texts, line=line))
         for profile in profiles_of(laws, family):
-            at = profile.vertex
-            if at is None or profile.status == "not-convex":
+            at = best_point(profile)
+            if at is None:
                 continue
             heights.append(at.loss)
             sizes = f"N* {compact(at.params)}, D* {compact(at.tokens)}"
             text = hover(
                 plot_text(family), f"{scientific(profile.flops)} FLOPs", f"loss {significant(at.loss, 4)}", sizes
             )
-            data.append(_vertex(profile.flops, at.loss, family, profile.status == "interior", text))
+            data.append(_vertex(profile.flops, at.loss, family, at.sound, text))
     if not heights:
         return empty()
     if entropy_floor is not None and math.isfinite(entropy_floor) and entropy_floor > 0 and reach:
@@ -119,10 +118,10 @@ def optimal(laws: Laws | None, what: Literal["params", "tokens"]) -> Spec:
             data += _law_traces(law, family, ("FLOPs", name))
             values += [float(piece.y[i]) for piece in law_pieces(law) for i in (0, -1)]
         for profile in profiles_of(laws, family):
-            if profile.vertex is None or profile.status == "not-convex":
+            at = best_point(profile)
+            if at is None:
                 continue
-            value = profile.vertex.params if what == "params" else profile.vertex.tokens
-            factor = error_factor(profile.vertex.ln_params_se)
+            value, factor = (at.params if what == "params" else at.tokens), at.factor
             bars = {
                 "type": "data",
                 "symmetric": False,
@@ -131,9 +130,9 @@ def optimal(laws: Laws | None, what: Literal["params", "tokens"]) -> Spec:
                 "thickness": 1.2,
             }
             between = f"± 1 s.e.: {compact(value / factor)} to {compact(value * factor)}"
+            between = between if at.sound else "the minimum lies at the edge of the sizes: a bound, not a minimum"
             text = hover(plot_text(family), f"{scientific(profile.flops)} FLOPs", f"{name} {compact(value)}", between)
-            sound = profile.status == "interior"
-            data.append(_vertex(profile.flops, value, family, sound, text, error_y=bars))
+            data.append(_vertex(profile.flops, value, family, at.sound, text, error_y=bars))
             values.append(value)
     if not values:
         return empty()
@@ -172,12 +171,12 @@ def isoflop_profiles(laws: Laws | None) -> Spec:
             if curve is not None:
                 line = {"color": colour, "width": 2, "dash": "solid" if sound else "dash"}
                 data.append(trace(*curve, group, line=line, hoverinfo="skip", **at))
-            if profile.vertex is not None and vertex_in_sight(profile):
-                best = profile.vertex
+            best = best_point(profile)
+            if best is not None:
                 text = hover(
                     f"minimum ({profile.status})", f"N* {compact(best.params)}", f"loss {significant(best.loss, 4)}"
                 )
-                symbol = {"symbol": "star" if sound else "star-open", "size": 13, "color": colour}
+                symbol = {"symbol": "star" if best.sound else "star-open", "size": 13, "color": colour}
                 data.append(trace([best.params], [best.loss], group, mode="markers", text=[text], marker=symbol, **at))
     titles = [plot_text(family, 32) for family in families]
     return figure(data, panel_layout(titles, ("parameters", "count"), (LOSS, "loss"), shared=False))

@@ -58,6 +58,17 @@ class Curve:
 
 
 @dataclass(frozen=True)
+class Best:
+    """The lowest point of a profile; ``factor`` is exp(standard error of ln N*), ``sound`` whether it counts."""
+
+    params: float
+    tokens: float
+    loss: float
+    factor: float
+    sound: bool
+
+
+@dataclass(frozen=True)
 class Bowl:
     """Loss against learning rate for one size and batch, all at the same number of tokens."""
 
@@ -190,11 +201,21 @@ def parabola(profile: Profile, points: int = 60) -> tuple[np.ndarray, np.ndarray
     return params, np.exp(np.clip(c0 + c1 * u + c2 * u**2, -50, 50))
 
 
-def vertex_in_sight(profile: Profile) -> bool:
-    """Whether the vertex lies within a factor 3 of the sizes, so that drawing it keeps the scale."""
-    if profile.vertex is None or not profile.params or not math.isfinite(profile.vertex.params):
-        return False
-    return min(profile.params) / 3 <= profile.vertex.params <= max(profile.params) * 3
+def best_point(profile: Profile) -> Best | None:
+    """Where a profile is lowest: its vertex, or its best run where the minimum lies at the edge of the sizes.
+
+    None for a profile that is not convex or has too few sizes: it says nothing about where the minimum is.
+    """
+    if profile.status in ("not-convex", "too-few-sizes"):
+        return None
+    sound, at = profile.status == "interior", profile.vertex
+    # A vertex far outside the sizes is an extrapolation that would only squeeze the picture.
+    if at is not None and profile.params and min(profile.params) / 3 <= at.params <= max(profile.params) * 3:
+        return Best(at.params, at.tokens, at.loss, error_factor(at.ln_params_se), sound)
+    if not profile.loss:
+        return None
+    lowest = min(range(len(profile.loss)), key=lambda index: profile.loss[index])
+    return Best(profile.params[lowest], profile.tokens[lowest], profile.loss[lowest], 1.0, False)
 
 
 def error_factor(log_error: float) -> float:
