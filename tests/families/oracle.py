@@ -40,7 +40,7 @@ def likelihoods(family: Gidd, lam: float) -> Tensor:
 
 
 def leave_one_out_logits(family: Gidd, p: Tensor, lam: float) -> Tensor:
-    """log p(x_l | z without position l) for each row of Z, (64, 3, V); the mask gets a low logit."""
+    """Log p(x_l | z without position l) for each row of Z, (64, 3, V); the mask gets a low logit."""
     q = marginals(family, lam)
     factors = torch.stack([q[X[:, l]][:, Z[:, l]] for l in range(POSITIONS)])  # (3, 27, 64)
     logits = torch.full((len(Z), POSITIONS, VOCABULARY), -50.0, dtype=torch.float64)
@@ -52,7 +52,7 @@ def leave_one_out_logits(family: Gidd, p: Tensor, lam: float) -> Tensor:
 
 
 def posterior_logits(family: Gidd, p: Tensor, lam: float) -> Tensor:
-    """log p(x_l | all of z), what the network must not be fed with for uniform noise."""
+    """Log p(x_l | all of z), what the network must not be fed with for uniform noise."""
     joint = likelihoods(family, lam) * p[:, None]
     logits = torch.full((len(Z), POSITIONS, VOCABULARY), -50.0, dtype=torch.float64)
     for l, symbol in product(range(POSITIONS), range(SYMBOLS)):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import math
+from itertools import pairwise
 from pathlib import Path
 
 import mpmath
@@ -92,7 +93,10 @@ def test_discrete_time_bound_converges_to_it(noise_type: str) -> None:
     lams = torch.linspace(-9, 9, 2001, dtype=torch.float64)
     q = family.mixing.marginal(torch.full((2001,), x_id), lams)
     integrand = family.bound(
-        logits.expand(2001, v, v), torch.full((2001, v), x_id), torch.arange(v).expand(2001, v), lams[:, None].expand(2001, v)
+        logits.expand(2001, v, v),
+        torch.full((2001, v), x_id),
+        torch.arange(v).expand(2001, v),
+        lams[:, None].expand(2001, v),
     )
     mean = torch.where(q > 0, integrand * q, 0.0).sum(1) * torch.sigmoid(lams) * torch.sigmoid(-lams)
     assert total == pytest.approx(float(torch.trapezoid(mean, lams)), abs=2e-4)
@@ -100,19 +104,19 @@ def test_discrete_time_bound_converges_to_it(noise_type: str) -> None:
 
 @pytest.mark.parametrize("noise_type", NOISE_TYPES)
 def test_ancestral_steps_reproduce_the_joint(noise_type: str) -> None:
-    """Many reverse steps with the oracle carry pure noise to the source's joint distribution (design §4.3), exactly summed."""
+    """Many reverse steps with the oracle carry pure noise to the joint distribution (design §4.3), summed exactly."""
     family, p = tiny(noise_type), oracle.source()
     lams = np.linspace(-9, 9, 161)
     prior = family.mixing.probabilities(torch.tensor(lams[0]))
     state = torch.stack([prior[oracle.Z[:, l]] for l in range(oracle.POSITIONS)]).prod(0)
-    for lam_t, lam_s in zip(lams[:-1], lams[1:], strict=True):
+    for lam_t, lam_s in pairwise(lams):
         logits = oracle.leave_one_out_logits(family, p, lam_t)
         step = family.reverse(logits, oracle.Z, torch.tensor(lam_t), torch.tensor(lam_s))  # (64, 3, V)
         kernel = torch.stack([step[:, l][:, oracle.Z[:, l]] for l in range(oracle.POSITIONS)]).prod(0)
         state = state @ kernel
     generated = torch.zeros(len(oracle.X), dtype=torch.float64)
     for row, z in enumerate(oracle.Z):
-        match = (oracle.X == z).all(1).nonzero()
+        match = (z == oracle.X).all(1).nonzero()
         if len(match):
             generated[int(match[0, 0])] = state[row]
     assert 0.5 * float((generated - p).abs().sum()) < 0.03
@@ -137,7 +141,7 @@ def test_masked_is_cross_entropy_over_t() -> None:
 
 
 def test_masked_is_the_limit_of_the_general_formula() -> None:
-    """shift -30 runs through KL, IS and weights; shift -1000 takes the short way: the same numbers."""
+    """Shift -30 runs through KL, IS and weights; shift -1000 takes the short way: the same numbers."""
     generator = torch.Generator().manual_seed(1)
     logits = torch.randn(50, 11, dtype=torch.float64, generator=generator)
     x = torch.randint(4, 11, (50,), generator=generator)
@@ -192,7 +196,9 @@ def test_golden_loss_and_gradient(shared, name: str) -> None:
     loss.sum().backward()
     possible = golden["possible"]
     assert logits.grad is not None
-    assert np.all(np.abs(loss.detach().numpy() - golden["loss"])[possible] <= (2e-5 + 3e-4 * np.abs(golden["loss"]))[possible])
+    assert np.all(
+        np.abs(loss.detach().numpy() - golden["loss"])[possible] <= (2e-5 + 3e-4 * np.abs(golden["loss"]))[possible]
+    )
     gradient = golden["grad_logits"]
     assert np.all(np.abs(logits.grad.numpy() - gradient)[possible] <= (2e-6 + 1e-4 * np.abs(gradient))[possible])
 

@@ -35,7 +35,9 @@ def test_transitions_compose(shift: float, one: float, other: float) -> None:
         assert torch.allclose(q_s @ kernel, q_t, atol=1e-10)
 
 
-@pytest.mark.parametrize(("name", "noise_at_low"), [("masked", "mask"), ("low-uniform", "mask"), ("uniform", "uniform")])
+@pytest.mark.parametrize(
+    ("name", "noise_at_low"), [("masked", "mask"), ("low-uniform", "mask"), ("uniform", "uniform")]
+)
 def test_limits_at_both_ends(name: str, noise_at_low: str) -> None:
     mixing = HybridMixing(NOISE_TYPES[name], V, MASK)
     clean = mixing.marginal(torch.tensor([2]), torch.tensor([40.0], dtype=torch.float64))[0]
@@ -70,7 +72,12 @@ def test_golden_mixing(shared) -> None:
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
-    [((0.0, 7, 7), "mask_id"), ((0.0, 2, 0), "vocab_size"), ((0.0, 7, 3, 1.5), "scale"), ((float("inf"), 7, 3), "shift")],
+    [
+        ((0.0, 7, 7), "mask_id"),
+        ((0.0, 2, 0), "vocab_size"),
+        ((0.0, 7, 3, 1.5), "scale"),
+        ((float("inf"), 7, 3), "shift"),
+    ],
 )
 def test_bad_arguments_are_named(arguments: tuple, message: str) -> None:
     with pytest.raises(ValueError, match=message):

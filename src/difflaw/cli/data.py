@@ -22,10 +22,17 @@ def _data() -> None:
 @app.command("prepare")
 def prepare(
     corpus: Annotated[
-        list[str], typer.Argument(help="Files, folders, 'stdlib', 'synthetic', 'hf:DATASET[:CONFIG[:SPLIT]]', or one ladder's YAML.")
+        list[str],
+        typer.Argument(
+            help="Files, folders, 'stdlib', 'synthetic', 'hf:DATASET[:CONFIG[:SPLIT]]', or one ladder's YAML."
+        ),
     ],
-    vocab_size: Annotated[int | None, typer.Option("--vocab-size", help="Tokens in the BPE vocabulary (default 1024).")] = None,
-    context: Annotated[int, typer.Option("--context", help="Context for which a synthetic corpus' floor is printed.")] = 128,
+    vocab_size: Annotated[
+        int | None, typer.Option("--vocab-size", help="Tokens in the BPE vocabulary (default 1024).")
+    ] = None,
+    context: Annotated[
+        int, typer.Option("--context", help="Context for which a synthetic corpus' floor is printed.")
+    ] = 128,
     set_: Set = None,
     cache: Cache = None,
     json_: Json = False,

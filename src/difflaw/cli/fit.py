@@ -13,8 +13,12 @@ from difflaw.cli.options import Json
 
 def fit(
     table: Annotated[Path, typer.Argument(help="CSV or Parquet: family, params, tokens, flops, loss, run, …")],
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="Also write laws.json and figures into this folder.")] = None,
-    budget: Annotated[list[float] | None, typer.Option("--budget", help="FLOPs to slice at; may be given several times.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Also write laws.json and figures into this folder.")
+    ] = None,
+    budget: Annotated[
+        list[float] | None, typer.Option("--budget", help="FLOPs to slice at; may be given several times.")
+    ] = None,
     family_column: Annotated[str | None, typer.Option(help="Column that names the family.")] = None,
     params_column: Annotated[str | None, typer.Option(help='Column with parameters, e.g. "Model Size".')] = None,
     tokens_column: Annotated[str | None, typer.Option(help="Column with tokens.")] = None,

@@ -28,11 +28,20 @@ Folder = Annotated[Path, typer.Argument(help="A ladder's output folder.")]
 @app.command("run")
 def run(
     file: Annotated[Path, typer.Argument(help="The ladder's YAML.")],
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="Folder of the ladder (default runs/NAME).")] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show cells, tokens, FLOPs and time; run nothing.")] = False,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Folder of the ladder (default runs/NAME).")
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show cells, tokens, FLOPs and time; run nothing.")
+    ] = False,
     workers: Workers = None,
-    extend: Annotated[bool, typer.Option("--extend", help="Add a changed page's cells to the ladder that is there.")] = False,
+    extend: Annotated[
+        bool, typer.Option("--extend", help="Add a changed page's cells to the ladder that is there.")
+    ] = False,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Run failed cells again.")] = False,
+    checkpoint_seconds: Annotated[
+        float, typer.Option("--checkpoint-seconds", min=0.0, help="Time between checkpoints: what a kill can cost.")
+    ] = 30.0,
     set_: Set = None,
     cache: Cache = None,
     json_: Json = False,
@@ -41,6 +50,7 @@ def run(
 
     Killed and run again it goes on where it was and ends with the same numbers.
     """
+    from difflaw.cli.progress import LadderProgress
     from difflaw.data.store import prepare
     from difflaw.ladder.config import LadderConfig
     from difflaw.ladder.directory import LadderDirectory
@@ -67,7 +77,15 @@ def run(
         for _, _, directory in ladder.cells():
             if directory.status() == "failed":
                 (directory.path / "summary.json").unlink()
-    _run_with_progress(ladder, store, cost, run_cells, quiet=json_)
+    with LadderProgress(ladder, cost.peak_flops, quiet=json_) as progress:
+        run_cells(
+            ladder,
+            store.folder,
+            workers=cost.workers,
+            longest_first=cost.seconds,
+            tick=progress.tick,
+            checkpoint_seconds=checkpoint_seconds,
+        )
     report = _report(ladder, cache)
     if json_:
         typer.echo(json.dumps(_report_as_json(ladder, report)))
@@ -120,13 +138,6 @@ def _speaker(quiet: bool) -> Any:
     return (lambda line: None) if quiet else (lambda line: print(line, file=sys.stderr, flush=True))
 
 
-def _run_with_progress(ladder: LadderDirectory, store: TokenStore, cost: Estimate, run_cells: Any, quiet: bool) -> None:
-    from difflaw.cli.progress import LadderProgress
-
-    with LadderProgress(ladder, cost.peak_flops, quiet) as progress:
-        run_cells(ladder, store.folder, workers=cost.workers, longest_first=cost.seconds, tick=progress.tick)
-
-
 def _report(ladder: LadderDirectory, cache: Path | None) -> LadderReport:
     from difflaw.data.store import TokenStore
     from difflaw.errors import InputError
@@ -167,18 +178,23 @@ def _show_plan(plan: Plan, cost: Estimate, store: TokenStore) -> None:
         )
     console = Console(stderr=True, width=None if sys.stderr.isatty() else 120)
     console.print(table)
-    rules = {f"{d.name}: {d.rule} [{d.source}]" for cell in plan.cells[:40] for d in cell.derived if d.source != "config"}
+    rules = {
+        f"{d.name}: {d.rule} [{d.source}]" for cell in plan.cells[:40] for d in cell.derived if d.source != "config"
+    }
     for line in sorted(rules):
         console.print(line, markup=False, highlight=False)
     for warning in plan.warnings:
         console.print(f"note: {warning}", style="yellow", markup=False, highlight=False)
     floor = store.entropy_floor(plan.config.context)
     if floor is not None:
-        console.print(f"the source's entropy is {store.entropy_rate:.4f} nats a token; no bound can be below {floor:.4f}")
+        console.print(
+            f"the source's entropy is {store.entropy_rate:.4f} nats a token; no bound can be below {floor:.4f}"
+        )
     how = "steps timed here" if cost.probed else "from this machine's matmul peak"
     console.print(
-        f"{len(plan.cells)} cells, {plan.flops:.2e} FLOPs ({plan.config.flops}); about {duration(cost.wall_seconds)} with "
-        f"{cost.workers} workers ({how}; one thread multiplies matrices at {cost.peak_flops / 1e9:.0f} GFLOP/s)",
+        f"{len(plan.cells)} cells, {plan.flops:.2e} FLOPs ({plan.config.flops}); "
+        f"about {duration(cost.wall_seconds)} with {cost.workers} workers ({how}; "
+        f"one thread multiplies matrices at {cost.peak_flops / 1e9:.0f} GFLOP/s)",
         markup=False,
         highlight=False,
     )

@@ -31,7 +31,9 @@ def print_laws(laws: Laws) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(box=box.SIMPLE_HEAD, title="Exponents of the compute-optimal laws, 95 % intervals", title_justify="left")
+    table = Table(
+        box=box.SIMPLE_HEAD, title="Exponents of the compute-optimal laws, 95 % intervals", title_justify="left"
+    )
     for heading in ("family", "minima", "N* ∝ C^", "D* ∝ C^", "L* ∝ C^", "L* ∝ D*^"):
         table.add_column(heading, no_wrap=True)
     for family in laws.families.values():

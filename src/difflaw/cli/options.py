@@ -15,7 +15,9 @@ Set = Annotated[
 ]
 Cache = Annotated[
     Path | None,
-    typer.Option("--cache", metavar="DIR", help="Where prepared token files are kept (default: the user's cache folder)."),
+    typer.Option(
+        "--cache", metavar="DIR", help="Where prepared token files are kept (default: the user's cache folder)."
+    ),
 ]
 Workers = Annotated[
     int | None, typer.Option("--workers", min=1, help="Cells run at the same time (default: one per processor).")

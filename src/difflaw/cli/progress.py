@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import threading
 import time
@@ -9,10 +10,14 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 from difflaw.ladder.directory import LadderDirectory
 from difflaw.ladder.status import CellStatus, cell_statuses
 from difflaw.train.run_directory import RunDirectory
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
 
 LINE_SECONDS = 10.0
 
@@ -33,7 +38,7 @@ class LadderProgress:
         self.ladder, self.peak, self.quiet = ladder, peak_flops, quiet
         self.started = self.last = time.monotonic()
         self.live = None
-        self.flops_at_start: float | None = None
+        self.flops_at_start = math.nan
 
     def __enter__(self) -> LadderProgress:
         if not self.quiet and sys.stderr.isatty():
@@ -44,7 +49,9 @@ class LadderProgress:
             self.live.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if self.live is not None:
             self.live.stop()
 
@@ -65,9 +72,10 @@ class LadderProgress:
         description = self.ladder.description()["cells"]
         total = sum(description[cell.name]["flops"] for cell in cells)
         done = sum(
-            description[cell.name]["flops"] if cell.status not in ("running", "queued") else cell.flops for cell in cells
+            description[cell.name]["flops"] if cell.status not in ("running", "queued") else cell.flops
+            for cell in cells
         )
-        if self.flops_at_start is None:
+        if math.isnan(self.flops_at_start):
             self.flops_at_start = done
         gained, spent = done - self.flops_at_start, time.monotonic() - self.started
         return done / max(total, 1.0), (total - done) / gained * spent if gained > 0 else None
@@ -87,7 +95,7 @@ class LadderProgress:
             speed = f" {cell.tokens_per_second / 1e3:.0f}k tok/s ({cell.flops_per_second / self.peak:.0%} of peak)"
         return f"{cell.family} {cell.rung} {cell.step / max(cell.steps, 1):.0%}{loss}{speed}"
 
-    def _panel(self, cells: list[CellStatus]) -> object:
+    def _panel(self, cells: list[CellStatus]) -> RenderableType:
         from rich.console import Group
         from rich.progress_bar import ProgressBar
         from rich.table import Table

@@ -33,8 +33,8 @@ def train(
     directory = RunDirectory(output or Path("runs") / settings.name)
     directory.create(cell.run)
     say(
-        f"{cell.run.name}: {cell.params:,} parameters ({settings.params}), {cell.tokens:,} tokens in {cell.run.steps:,} "
-        f"steps, {cell.flops:.3g} FLOPs ({settings.flops})"
+        f"{cell.run.name}: {cell.params:,} parameters ({settings.params}), {cell.tokens:,} tokens "
+        f"in {cell.run.steps:,} steps, {cell.flops:.3g} FLOPs ({settings.flops})"
     )
     for derived in cell.derived:
         say(f"{derived.name} = {derived.value:.4g}: {derived.rule} [{derived.source}]")

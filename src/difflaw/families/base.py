@@ -67,12 +67,12 @@ class Family(ABC):
 
     @abstractmethod
     def noise(self, x_BL: Tensor, log_snr_BL: Tensor, sample_index_B: np.ndarray, seed: int) -> Tensor:
-        """z ~ q_λ(·|x) at a given λ, (B, L): what evaluation uses with its own λ."""
+        """Z ~ q_λ(·|x) at a given λ, (B, L): what evaluation uses with its own λ."""
 
     # -- what loss and bound need from the vocabulary ---------------------------------------------------------
 
     def log_ratio(self, log_snr: Tensor) -> Tensor | None:
-        """log r for the third number, or None where a family needs only log p[x]."""
+        """Log r for the third number, or None where a family needs only log p[x]."""
         return None
 
     @property
@@ -110,7 +110,7 @@ class Family(ABC):
         """p(z_s | z_t) with the network's prediction in place of x, (B, L, V); λ_s > λ_t, shapes (B, L) or scalar."""
 
     def predict(self, logits_BLV: Tensor) -> Tensor:
-        """softmax with the mask suppressed, (B, L, V)."""
+        """Softmax with the mask suppressed, (B, L, V)."""
         logits = logits_BLV.clone()
         logits[..., self.mask_id] = -torch.inf
         return logits.softmax(-1)

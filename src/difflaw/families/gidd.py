@@ -43,9 +43,7 @@ class Gidd(Family):
         conditioning: Conditioning | None = None,
     ) -> None:
         """``shift`` overrides ``noise_type``; ``loss_weight_clip`` (1e3 in the public code) acts on training only."""
-        super().__init__(
-            vocab_size, mask_id, bos_id=bos_id, pad_id=pad_id, span=span, conditioning=conditioning
-        )
+        super().__init__(vocab_size, mask_id, bos_id=bos_id, pad_id=pad_id, span=span, conditioning=conditioning)
         if shift is None:
             if noise_type not in NOISE_TYPES:
                 raise ValueError(f"unknown noise type {noise_type!r}: use one of {', '.join(NOISE_TYPES)}")
@@ -72,7 +70,7 @@ class Gidd(Family):
         )
 
     def noise(self, x_BL: Tensor, log_snr_BL: Tensor, sample_index_B: np.ndarray, seed: int) -> Tensor:
-        """z ~ q_λ(·|x), (B, L)."""
+        """Z ~ q_λ(·|x), (B, L)."""
         z = self._sample(x_BL.cpu().numpy(), log_snr_BL.double().cpu().numpy(), np.asarray(sample_index_B), seed)
         return torch.from_numpy(z).to(x_BL.device)
 
@@ -84,7 +82,7 @@ class Gidd(Family):
 
     @property
     def is_masked(self) -> bool:
-        """s underflows to zero on the whole range: only masks carry loss, and log p[x] is enough."""
+        """S underflows to zero on the whole range: only masks carry loss, and log p[x] is enough."""
         return self.mixing.scale * self.span.high + self.mixing.shift < -700.0
 
     @property
@@ -93,7 +91,7 @@ class Gidd(Family):
         return not self.is_masked
 
     def log_ratio(self, log_snr: Tensor) -> Tensor | None:
-        """log r (float64 inside: λ + log(V-1) - log s)."""
+        """Log r (float64 inside: λ + log(V-1) - log s)."""
         return None if self.is_masked else self.mixing.log_signal_ratio(log_snr.double())
 
     # -- training loss: w·(KL + β_is·IS), the NELBO integrand times p(λ) (facts §2.2) ------------------------------
@@ -125,7 +123,8 @@ class Gidd(Family):
         is_mask, is_clean = z == self.mask_id, z == x
         if self.is_masked:  # c → 0: KL = -α log p[x] wherever it counts
             return is_mask.double(), -alpha * log_p_x, torch.zeros_like(lam)
-        assert numbers.log_p_z is not None and numbers.excess is not None
+        assert numbers.log_p_z is not None
+        assert numbers.excess is not None
         share = self.mixing.log_uniform_share(lam).exp()
         log_r = self.mixing.log_signal_ratio(lam)
         r_over = torch.sigmoid(log_r)  # r/(1+r)

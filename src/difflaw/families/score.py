@@ -19,7 +19,7 @@ def autocast(precision: str, device: torch.device) -> AbstractContextManager[obj
 
 
 def score(model: Transformer, family: Family, batch: Corrupted, precision: str = "float32") -> TokenNumbers:
-    """log p[x], log p[z] and G of every token, (B, L), float32, differentiable."""
+    """Log p[x], log p[z] and G of every token, (B, L), float32, differentiable."""
     with autocast(precision, batch.z_BL.device):
         hidden = model.hidden(batch.z_BL, batch.attention)
     z = batch.z_BL if family.reads_z else None

@@ -53,11 +53,15 @@ def run_cell(path: Path, store: TokenStore, execution: Execution = Execution()) 
         except NoRoom:
             raise
         except Diverged as error:
-            summary = {"status": "diverged", "note": str(error)}
+            summary: dict[str, Any] = {"status": "diverged", "note": str(error)}
         except InputError as error:
             summary = {"status": "failed", "note": str(error)}
         except (RuntimeError, OSError, ValueError, ArithmeticError) as error:
-            summary = {"status": "failed", "note": f"{type(error).__name__}: {error}", "traceback": traceback.format_exc()}
+            summary = {
+                "status": "failed",
+                "note": f"{type(error).__name__}: {error}",
+                "traceback": traceback.format_exc(),
+            }
         summary["wall_seconds"] = time.monotonic() - started
         with room_on_disk(path):
             directory.finish(summary)
@@ -78,7 +82,12 @@ def _train_and_judge(directory: RunDirectory, store: TokenStore, execution: Exec
 
     def evaluate(model: Transformer, step: int) -> dict[str, Any]:
         estimate = validation_bound(
-            model, family, rows, seed=config.evaluation_seed, precision=config.precision, micro_batch=_micro_batch(config)
+            model,
+            family,
+            rows,
+            seed=config.evaluation_seed,
+            precision=config.precision,
+            micro_batch=_micro_batch(config),
         )
         return {
             "bound": estimate.nats,

@@ -1,9 +1,9 @@
 """A ladder's folder: what was planned, where its runs are, and that nobody mixes two ladders.
 
-    ladder.json      the config as read, the data's summary, the cells by name
-    runs/CELL/       one run directory each (`train.run_directory`)
-    table.parquet    one row an evaluation; rebuilt from the runs at any time
-    laws.json, figures/, report.html
+ladder.json      the config as read, the data's summary, the cells by name
+runs/CELL/       one run directory each (`train.run_directory`)
+table.parquet    one row an evaluation; rebuilt from the runs at any time
+laws.json, figures/, report.html
 """
 
 from __future__ import annotations
@@ -29,7 +29,9 @@ class LadderDirectory:
     def existing(cls, path: Path) -> LadderDirectory:
         """A folder that holds a ladder; InputError otherwise."""
         if not (path / "ladder.json").exists():
-            raise InputError(f"{path}: holds no ladder (no ladder.json); give the output folder of `difflaw ladder run`")
+            raise InputError(
+                f"{path}: holds no ladder (no ladder.json); give the output folder of `difflaw ladder run`"
+            )
         return cls(path)
 
     def create(self, plan: Plan, extend: bool = False) -> None:

@@ -36,10 +36,10 @@ def matmul_peak(precision: str = "float32", size: int = 768, seconds: float = 0.
     """FLOP/s of a square matrix product in one thread setting of this process: the roof over every rate we print."""
     dtype = torch.bfloat16 if precision == "bfloat16" else torch.float32
     a = torch.randn(size, size).to(dtype)
-    a @ a
+    torch.mm(a, a)
     count, started = 0, time.perf_counter()
     while time.perf_counter() - started < seconds:
-        a @ a
+        torch.mm(a, a)
         count += 1
     return count * 2.0 * size**3 / (time.perf_counter() - started)
 

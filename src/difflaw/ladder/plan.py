@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from difflaw.data.store import TokenStore
 from difflaw.errors import InputError
 from difflaw.families import resolve
-from difflaw.ladder.config import FamilyConfig, LadderConfig, Rung, Rule
+from difflaw.ladder.config import FamilyConfig, LadderConfig, Rule, Rung
 from difflaw.ladder.rules import Derived, batch_tokens, learning_rate
 from difflaw.model.accounting import account
 from difflaw.model.config import ModelConfig
@@ -218,7 +218,9 @@ def _check_budgets(plan: Plan) -> None:
             "raise the budget, add a smaller rung, or take a smaller batch"
         )
     if not plan.cells:
-        raise InputError(f"horizons: none reaches {SHORTEST_RUN} steps with this batch; raise them or take a smaller batch")
+        raise InputError(
+            f"horizons: none reaches {SHORTEST_RUN} steps with this batch; raise them or take a smaller batch"
+        )
 
 
 def _check_epochs(plan: Plan, store: TokenStore) -> None:
@@ -226,7 +228,8 @@ def _check_epochs(plan: Plan, store: TokenStore) -> None:
     if worst.epochs > plan.config.max_epochs:
         raise InputError(
             f"data: {store.train_tokens:,} training tokens are too few for {worst.run.label} "
-            f"{worst.run.model.width}x{worst.run.model.layers}, which trains on {worst.tokens:,}: {worst.epochs:.1f} epochs. "
+            f"{worst.run.model.width}x{worst.run.model.layers}, which trains on {worst.tokens:,}: "
+            f"{worst.epochs:.1f} epochs. "
             f"Give more text, smaller budgets, or max_epochs: {math.ceil(worst.epochs)} to repeat it knowingly"
         )
 
@@ -237,7 +240,8 @@ def _warnings(config: LadderConfig, cells: list[Cell]) -> list[str]:
         sizes = {cell.params for cell in cells if budget in cell.budget_steps.values()}
         if len(sizes) < 4:
             warnings.append(
-                f"budget {budget:g} is met by {len(sizes)} sizes; an isoFLOP minimum needs at least 3, and 4 to check the fit"
+                f"budget {budget:g} is met by {len(sizes)} sizes; "
+                "an isoFLOP minimum needs at least 3, and 4 to check the fit"
             )
     repeated = [cell for cell in cells if cell.epochs > 1]
     if repeated:

@@ -40,6 +40,8 @@ def _work(path: str, store_folder: str, checkpoint_seconds: float, parent: int) 
     from difflaw.ladder.cell import run_cell
     from difflaw.train.loop import Execution, Orphaned
 
+    if os.getppid() != parent:
+        os._exit(0)
     execution = Execution(checkpoint_seconds=checkpoint_seconds, stop_with_parent=parent)
     try:
         return str(run_cell(Path(path), TokenStore.load(store_folder), execution)["status"])

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from difflaw.data.config import DataConfig
 from difflaw.data.store import TokenStore
 from difflaw.errors import InputError
-from difflaw.ladder.config import NAME_PATTERN, Evaluation, FamilyConfig, LadderConfig, RuleField, Rule, Rung
+from difflaw.ladder.config import NAME_PATTERN, Evaluation, FamilyConfig, LadderConfig, Rule, RuleField, Rung
 from difflaw.ladder.plan import Cell, make_plan
 from difflaw.train.config import ConditioningConfig
 
@@ -58,7 +58,13 @@ class TrainConfig(BaseModel):
         length = {"horizons": [self.tokens]} if self.tokens is not None else {"budgets": [self.budget]}
         rung = Rung(width=self.width, depth=self.depth, heads=self.heads)
         return LadderConfig.model_validate(
-            {**shared, **length, "families": [self.family.model_dump()], "rungs": [rung.model_dump()], "seeds": [self.seed]}
+            {
+                **shared,
+                **length,
+                "families": [self.family.model_dump()],
+                "rungs": [rung.model_dump()],
+                "seeds": [self.seed],
+            }
         )
 
 
@@ -66,5 +72,7 @@ def plan_single(config: TrainConfig, store: TokenStore) -> Cell:
     """The one cell; InputError when the rules give several."""
     cells = make_plan(config.as_ladder(), store).cells
     if len(cells) != 1:
-        raise InputError(f"{config.name}: batch and lr describe {len(cells)} runs; give one value each, or use a ladder")
+        raise InputError(
+            f"{config.name}: batch and lr describe {len(cells)} runs; give one value each, or use a ladder"
+        )
     return cells[0]

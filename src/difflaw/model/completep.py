@@ -51,7 +51,14 @@ def parameter_groups(
     for name, parameter in module.named_parameters():
         members.setdefault(group_of(name, parameter.dim()), []).append(parameter)
     return [
-        {"name": name, "params": members[name], "lr": rate, "peak_lr": rate, "weight_decay": decay, "eps": eps / (width * layers)}
+        {
+            "name": name,
+            "params": members[name],
+            "lr": rate,
+            "peak_lr": rate,
+            "weight_decay": decay,
+            "eps": eps / (width * layers),
+        }
         for name, (rate, decay) in rules.items()
         if name in members
     ]

@@ -44,7 +44,7 @@ def _softmax_numbers(logits_TV: Tensor, want: _Wanted) -> tuple[list[Tensor], Te
         numbers.append(log_p.gather(1, want.z[:, None]).squeeze(1))
     p_TV = log_p.exp_()
     if want.ratio is not None:
-        # g in its plain form: its rounding error, at most eps·u a term, is at most eps·α in the bound after the factor c
+        # g in its plain form: rounding of at most eps·u a term is at most eps·α in the bound, which has the factor c
         u = p_TV * want.ratio[:, None]
         terms = u.sub_(torch.log1p(u))
         terms.scatter_(1, want.x[:, None], 0.0)
@@ -116,7 +116,7 @@ class _FromHidden(torch.autograd.Function):
             kept = p_TV if len(chunks) == 1 else None
         ctx.save_for_backward(hidden_TD, weight_VD, kept)
         ctx.scale, ctx.want, ctx.chunks = scale, want, chunks
-        return tuple(torch.cat(column) if len(column) > 1 else column[0] for column in zip(*parts, strict=True))
+        return tuple(torch.cat(column) for column in map(list, zip(*parts, strict=True)))
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, None, None]:  # type: ignore[override]

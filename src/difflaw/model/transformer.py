@@ -19,7 +19,7 @@ from difflaw.model.config import ModelConfig
 
 
 class _RootMeanSquare(torch.autograd.Function):
-    """x / rms(x) · (1 + gain) over the last axis, statistics in float32."""
+    """x / rms(x) · (1 + gain) over the last axis, statistics in float32; gain (..., D) matches x's trailing axes."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, gain: Tensor, eps: float) -> Tensor:  # type: ignore[override]
@@ -34,11 +34,27 @@ class _RootMeanSquare(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None]:  # type: ignore[override]
         unit, rstd, gain = ctx.saved_tensors
         gradient = gradient.float()
-        product = gradient * unit
-        grad_gain = product.reshape(-1, gain.shape[0]).sum(0)
+        grad_gain = (gradient * unit).reshape(-1, *gain.shape).sum(0)
         inner = torch.addcmul(gradient, gradient, gain)
-        along = torch.matmul(product, 1.0 + gain).div_(gain.shape[0]).unsqueeze(-1)
+        along = torch.linalg.vecdot(inner, unit).div_(unit.shape[-1]).unsqueeze(-1)
         return inner.addcmul_(unit, along, value=-1).mul_(rstd).to(ctx.dtype), grad_gain, None
+
+
+def rms_norm(x: Tensor, gain: Tensor, eps: float) -> Tensor:
+    """x/√(mean x² + eps)·(1 + gain) over the last axis."""
+    return _RootMeanSquare.apply(x, gain, eps)  # type: ignore[return-value]
+
+
+class _SquaredReLU(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:  # type: ignore[override]
+        positive = x.relu()
+        ctx.save_for_backward(positive)
+        return positive.square()
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:  # type: ignore[override]
+        return (gradient * ctx.saved_tensors[0]).mul_(2.0)
 
 
 class RMSNorm(nn.Module):
@@ -51,9 +67,7 @@ class RMSNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(..., width) → the same."""
-        if torch.is_autocast_enabled(x.device.type):
-            x = x.float()
-        return _RootMeanSquare.apply(x, self.weight, self.eps)  # type: ignore[return-value]
+        return rms_norm(x, self.weight, self.eps)
 
 
 class ScaledLinear(nn.Linear):
@@ -72,7 +86,7 @@ class ScaledLinear(nn.Linear):
 
 
 def rotary_table(positions: Tensor, head_dim: int, theta: float) -> tuple[Tensor, Tensor]:
-    """cos and sin, (..., L, head_dim), halves repeated (NeoX); sin carries the sign of the rotated half."""
+    """Cos and sin, (..., L, head_dim), halves repeated (NeoX); sin carries the sign of the rotated half."""
     half = head_dim // 2
     frequency = theta ** (-torch.arange(half, device=positions.device, dtype=torch.float32) / half)
     angle = positions.float().unsqueeze(-1) * frequency
@@ -99,15 +113,24 @@ class Attention(nn.Module):
         if config.qk_norm:
             self.q_norm = RMSNorm(width, config.norm_eps)
             self.k_norm = RMSNorm(width, config.norm_eps)
-        else:
-            self.q_norm = self.k_norm = nn.Identity()
+        self.eps = config.norm_eps if config.qk_norm else None
         self.has_sink = config.sink
         if config.sink:
             self.k_bias = nn.Parameter(torch.zeros(config.heads, config.head_dim))
             self.v_bias = nn.Parameter(torch.zeros(config.heads, config.head_dim))
 
-    def _split(self, x: Tensor) -> Tensor:
-        return x.unflatten(-1, (self.heads, self.head_dim)).transpose(1, 2)
+    def _queries_keys_values(self, h_BLD: Tensor) -> tuple[Tensor, Tensor]:
+        """Normed queries and keys (2, B, H, L, head_dim), values (B, H, L, head_dim): one product for all three."""
+        width = h_BLD.shape[-1]
+        weight = torch.cat([self.q_proj.weight, self.k_proj.weight, self.v_proj.weight])
+        out = F.linear(h_BLD, weight)
+        if self.q_proj.scale != 1.0:
+            out = out * self.q_proj.scale
+        qk_BL2D = out[..., : 2 * width].unflatten(-1, (2, width))
+        if self.eps is not None:
+            qk_BL2D = rms_norm(qk_BL2D, torch.stack([self.q_norm.weight, self.k_norm.weight]), self.eps)
+        qk = qk_BL2D.unflatten(-1, (self.heads, self.head_dim)).permute(2, 0, 3, 1, 4)
+        return qk, out[..., 2 * width :].unflatten(-1, (self.heads, self.head_dim)).transpose(1, 2)
 
     def _with_sink(self, x: Tensor, sink: Tensor) -> Tensor:
         first = sink.to(x.dtype).view(1, self.heads, 1, self.head_dim).expand(x.shape[0], -1, -1, -1)
@@ -115,12 +138,11 @@ class Attention(nn.Module):
 
     def forward(self, h_BLD: Tensor, cos: Tensor, sin: Tensor, hidden: Tensor | None) -> Tensor:
         """(B, L, D) → (B, L, D); ``hidden`` from `attention.hidden_keys`."""
-        q = rotate(self._split(self.q_norm(self.q_proj(h_BLD))), cos, sin)
-        k = rotate(self._split(self.k_norm(self.k_proj(h_BLD))), cos, sin)
-        v = self._split(self.v_proj(h_BLD))
+        qk, v = self._queries_keys_values(h_BLD)
+        q, k = rotate(qk, cos, sin).unbind(0)
         if self.has_sink:
             k, v = self._with_sink(k, self.k_bias), self._with_sink(v, self.v_bias)
-        scores = (q * self.head_dim**-0.5) @ k.transpose(-1, -2)
+        scores = (q * (self.head_dim**-0.5 / self.cap)) @ k.transpose(-1, -2)
         out = capped_softmax(scores, self.cap, hidden).to(v.dtype) @ v
         return self.o_proj(out.transpose(1, 2).flatten(2))
 
@@ -135,7 +157,7 @@ class FeedForward(nn.Module):
 
     def forward(self, h_BLD: Tensor) -> Tensor:
         """(B, L, D) → (B, L, D)."""
-        return self.down_proj(self.up_proj(h_BLD).relu().square())
+        return self.down_proj(_SquaredReLU.apply(self.up_proj(h_BLD)))  # type: ignore[arg-type]
 
 
 class Block(nn.Module):
@@ -218,7 +240,11 @@ class Transformer(nn.Module):
             if parameter.dim() < 2 or "bias" in name or name == "lm_head.weight":
                 parameter.zero_()
                 continue
-            std = self.config.embedding_std if "embed_tokens" in name else self.config.init_scale / math.sqrt(self.config.width)
+            std = (
+                self.config.embedding_std
+                if "embed_tokens" in name
+                else self.config.init_scale / math.sqrt(self.config.width)
+            )
             stream = torch.Generator().manual_seed((seed * 1_000_003 + index) & 0x7FFF_FFFF_FFFF_FFFF)
             parameter.copy_(torch.randn(parameter.shape, generator=stream) * std)
         return self

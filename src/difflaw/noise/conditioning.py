@@ -63,7 +63,7 @@ class Conditioning:
         return ~prompt
 
     def with_empty_tokens(self, x: np.ndarray, pad_id: int, index: np.ndarray, seed: int) -> np.ndarray:
-        """x (B, L) with padding tokens inserted at random places and cut back to L.
+        """X (B, L) with padding tokens inserted at random places and cut back to L.
 
         With share e ~ U(0, max), ceil(L·e/(1-e)) padding tokens are put before a random subset of the L
         positions (at most one each, as in the public code); what is pushed past the end is dropped.

@@ -49,11 +49,11 @@ class HybridMixing:
             raise ValueError("shift must be finite; use ±1000 for uniform and masked noise")
 
     def log_uniform_share(self, log_snr: Tensor) -> Tensor:
-        """log s(λ), never -inf for finite λ."""
+        """Log s(λ), never -inf for finite λ."""
         return logsigmoid(self.scale * log_snr + self.shift)
 
     def log_signal_ratio(self, log_snr: Tensor) -> Tensor:
-        """log r, r = α/c with c = β·s/(V-1) the chance that noise makes one given token: λ + log(V-1) - log s.
+        """Log r, r = α/c with c = β·s/(V-1) the chance that noise makes one given token: λ + log(V-1) - log s.
 
         This is the only place where the vocabulary enters the bound; capped at ``MAX_LOG_RATIO``.
         """
@@ -85,7 +85,7 @@ class HybridMixing:
         return keep, (noise_t - keep.unsqueeze(-1) * noise_s).clamp(min=0.0)
 
     def sample(self, x: np.ndarray, log_snr: np.ndarray, u: np.ndarray) -> np.ndarray:
-        """z ~ q_λ(·|x) from uniforms u of shape (3, *x.shape): kept?, uniform or mask?, which token.
+        """Z ~ q_λ(·|x) from uniforms u of shape (3, *x.shape): kept?, uniform or mask?, which token.
 
         Tokens are drawn over the V - 1 ids that are not the mask, as π says (the public code draws over all V).
         """

@@ -54,7 +54,7 @@ def _optimizer_tensors(optimizer: torch.optim.Optimizer) -> tuple[dict[str, torc
 
 
 def load_latest(checkpoints: Path, model: Transformer, optimizer: torch.optim.Optimizer) -> dict[str, Any] | None:
-    """Restore the newest whole checkpoint into model and optimizer; its state, or None. Damaged ones are passed over."""
+    """Restore the newest whole checkpoint into model and optimizer; its state, or None. Damaged ones do not count."""
     for folder in sorted(checkpoints.glob("step-*"), reverse=True):
         try:
             state = json.loads((folder / "state.json").read_text(encoding="utf-8"))

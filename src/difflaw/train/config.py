@@ -67,8 +67,8 @@ class RunConfig(BaseModel):
     def _schedule_fits(self) -> RunConfig:
         if self.optimizer.warmup_steps + self.optimizer.cooldown_steps > self.steps:
             raise ValueError(
-                f"warm-up ({self.optimizer.warmup_steps}) and cooldown ({self.optimizer.cooldown_steps}) steps are more "
-                f"than the {self.steps} steps of the run"
+                f"warm-up ({self.optimizer.warmup_steps}) and cooldown ({self.optimizer.cooldown_steps}) "
+                f"are more than the {self.steps} steps of the run"
             )
         return self
 

@@ -11,7 +11,7 @@ from torch.optim.optimizer import Optimizer
 
 
 class LaProp(Optimizer):
-    """With b̂(t) = 1 - (1-b)/(1-b^t) for both betas, so that no separate bias correction is needed:
+    """LaProp with debiased coefficients b̂(t) = 1 - (1-b)/(1-b^t), so that nothing else corrects the bias.
 
     ν ← b̂₂ν + (1-b̂₂)g²;  μ ← b̂₁μ + (1-b̂₁)·g/(√ν + eps);  θ ← θ - lr·(μ + weight_decay·θ).
 
@@ -49,13 +49,13 @@ class LaProp(Optimizer):
             keep1, keep2 = (1.0 - (1.0 - beta) / (1.0 - beta**step) for beta in group["betas"])
             second = [self.state[p]["second"] for p in params]
             first = [self.state[p]["first"] for p in params]
-            torch._foreach_mul_(second, keep2)
-            torch._foreach_addcmul_(second, grads, grads, value=1.0 - keep2)
-            scaled = torch._foreach_sqrt(second)
-            torch._foreach_add_(scaled, group["eps"])
-            scaled = torch._foreach_div(grads, scaled)
-            torch._foreach_lerp_(first, scaled, 1.0 - keep1)
+            torch._foreach_mul_(second, keep2)  # pyright: ignore[reportPrivateImportUsage]
+            torch._foreach_addcmul_(second, grads, grads, value=1.0 - keep2)  # pyright: ignore[reportPrivateImportUsage]
+            scaled = torch._foreach_sqrt(second)  # pyright: ignore[reportPrivateImportUsage]
+            torch._foreach_add_(scaled, group["eps"])  # pyright: ignore[reportPrivateImportUsage]
+            scaled = torch._foreach_div(grads, scaled)  # pyright: ignore[reportPrivateImportUsage]
+            torch._foreach_lerp_(first, scaled, 1.0 - keep1)  # pyright: ignore[reportPrivateImportUsage]
             if group["weight_decay"]:
-                torch._foreach_mul_(params, 1.0 - group["lr"] * group["weight_decay"])
-            torch._foreach_add_(params, first, alpha=-group["lr"])
+                torch._foreach_mul_(params, 1.0 - group["lr"] * group["weight_decay"])  # pyright: ignore[reportPrivateImportUsage]
+            torch._foreach_add_(params, first, alpha=-group["lr"])  # pyright: ignore[reportPrivateImportUsage]
         return loss

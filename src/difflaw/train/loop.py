@@ -106,9 +106,7 @@ def train(
 
     def record(kind: str, step: int, values: dict[str, Any]) -> None:
         tokens = step * config.tokens_per_step
-        directory.append(
-            {"kind": kind, "step": step, "tokens": tokens, "flops": tokens * flops_per_token, **values}
-        )
+        directory.append({"kind": kind, "step": step, "tokens": tokens, "flops": tokens * flops_per_token, **values})
 
     if first == 0:
         record("evaluation", 0, evaluate(model, 0))
@@ -157,7 +155,7 @@ def _update(
     execution: Execution,
     want_bound: bool,
 ) -> tuple[float, float]:
-    """One optimizer step on the sum of losses over noised tokens; mean loss and (if wanted) mean bound per noised token."""
+    """One optimizer step on the sum of losses over noised tokens; their mean loss and bound if wanted, else NaN."""
     x_BL, index_B = batches.batch(step)
     size = execution.micro_batch or len(index_B)
     loss_sum = bound_sum = tokens = 0.0

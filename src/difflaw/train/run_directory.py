@@ -1,11 +1,11 @@
 """A run directory is the truth: config, append-only metrics, checkpoints, and a summary written last.
 
-    config.json      canonical RunConfig; what the run is
-    account.json     parameters by group, FLOPs by term, under every named convention
-    metrics.jsonl    one JSON object a line, kinds "train" and "evaluation"; the last word on a step wins
-    progress.json    where a running cell stands (may be stale: the lock says who is alive)
-    checkpoints/     step-N/ with safetensors and JSON
-    summary.json     written last and atomically: status, final bound, seconds
+config.json      canonical RunConfig; what the run is
+account.json     parameters by group, FLOPs by term, under every named convention
+metrics.jsonl    one JSON object a line, kinds "train" and "evaluation"; the last word on a step wins
+progress.json    where a running cell stands (may be stale: the lock says who is alive)
+checkpoints/     step-N/ with safetensors and JSON
+summary.json     written last and atomically: status, final bound, seconds
 """
 
 from __future__ import annotations

@@ -1,0 +1,82 @@
+"""From YAML to cells: budgets become steps, rules are cited, impossible plans are refused by name."""
+
+from __future__ import annotations
+
+import pytest
+
+from difflaw.data.store import prepare
+from difflaw.errors import InputError
+from difflaw.ladder.config import LadderConfig
+from difflaw.ladder.plan import make_plan
+from difflaw.ladder.rules import batch_tokens, learning_rate
+from difflaw.yaml_config import load
+
+
+def plan_of(path, cache):
+    config = load(path, LadderConfig)
+    return make_plan(config, prepare(config.data, cache))
+
+
+def test_horizons_give_one_run_per_rung_and_family(write_ladder, cache) -> None:
+    plan = plan_of(write_ladder(), cache)
+    assert len(plan.cells) == 9
+    assert {cell.run.steps for cell in plan.cells} == {100}
+    assert len({cell.run.name for cell in plan.cells}) == 9
+    assert plan.flops == pytest.approx(sum(c.run.steps * 256 * c.flops_per_token for c in plan.cells))
+
+
+def test_budgets_become_steps_under_the_named_convention(write_ladder, cache) -> None:
+    plan = plan_of(write_ladder(horizons=[], budgets=[2e8, 4e8], flops="method-2"), cache)
+    for cell in plan.cells:
+        assert cell.flops_per_token == 6 * cell.params
+        for step, budget in cell.budget_steps.items():
+            assert step * 256 * cell.flops_per_token == pytest.approx(budget, rel=0.03)
+            assert step in cell.run.evaluation_steps
+
+
+def test_rules_of_the_first_paper() -> None:
+    assert batch_tokens(1e9).value == pytest.approx(10**-2.4 * 1e9**0.8225)
+    assert batch_tokens(1e9, "uniform").value == pytest.approx(10**-2.95 * 1e9**0.8787)
+    assert learning_rate(2**18).value == pytest.approx(10**-2.06 * (2**18) ** 0.3412)
+    assert "2512.10858" in batch_tokens(1e9).source
+
+
+def test_laws_and_sweeps(write_ladder, cache) -> None:
+    law = plan_of(write_ladder(batch="paper", lr="paper", horizons=[400_000], max_epochs=10), cache)
+    expected = 16 * round(batch_tokens(400_000).value / 16)
+    assert {cell.run.tokens_per_step for cell in law.cells} == {expected}
+    sweep = plan_of(write_ladder(lr=[0.1, 0.2, 0.4]), cache)
+    assert len(sweep.cells) == 27
+    around = plan_of(write_ladder(lr={"law": "paper", "factors": [0.5, 1, 2]}), cache)
+    assert len({cell.run.optimizer.lr for cell in around.cells}) == 3
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"families": ["maskd"]}, "unknown family 'maskd'"),
+        ({"rungs": [{"width": 24, "depth": 1, "heads": 5}]}, "width 24 does not split into 5 heads"),
+        ({"horizons": [], "budgets": [1e3]}, "budget 1000: no rung can meet it"),
+        ({"horizons": [5_000_000]}, "epochs"),
+        ({"horizon": [10]}, "unknown key 'horizon'"),
+        ({"budgets": [1e9]}, "either budgets"),
+        ({"batch": -5}, "positive"),
+        ({"lr": "chinchilla"}, "lr"),
+        ({"flops": "7N"}, "unknown convention '7N'"),
+        ({"rungs": []}, "rungs"),
+        ({"data": {"corpus": "synthetic", "vocab_sise": 3}}, "vocab_sise"),
+        ({"name": "../escape"}, "name"),
+        ({"families": ["masked", "masked"]}, "share the label"),
+        ({"model": {"soft_kap": 3}}, "soft_kap"),
+        ({"conditioning": {"prompt_probability": 3}}, "prompt_probability"),
+    ],
+)
+def test_bad_ladders_are_refused_in_one_or_two_lines(write_ladder, cache, changes: dict, message: str) -> None:
+    with pytest.raises(InputError, match=message) as caught:
+        plan_of(write_ladder(**changes), cache)
+    assert str(caught.value).count("\n") < 2
+
+
+def test_corpus_too_small_says_how_many_epochs(write_ladder, cache) -> None:
+    with pytest.raises(InputError, match=r"83\.3 epochs.*max_epochs: 84"):
+        plan_of(write_ladder(horizons=[5_000_000]), cache)

@@ -1,0 +1,60 @@
+"""Parameters and FLOPs against a built model and the published tables."""
+
+from __future__ import annotations
+
+import pytest
+
+from difflaw.model.accounting import FLOP_CONVENTIONS, PARAMETER_CONVENTIONS, account
+from difflaw.model.config import ModelConfig
+from difflaw.model.transformer import Transformer
+
+
+@pytest.mark.parametrize("options", [{}, {"sink": False}, {"mlp_bias": False}, {"qk_norm": False}, {"tied": True}])
+def test_groups_add_up_to_the_model(options: dict) -> None:
+    config = ModelConfig(vocab_size=61, layers=3, width=24, heads=2, context=10, **options)
+    counted = account(config)
+    built = sum(p.numel() for p in Transformer(config).parameters())
+    assert counted.params("total") == built == sum(counted.parameters.values())
+
+
+@pytest.mark.parametrize(
+    ("layers", "width", "notebook", "true", "total", "method_1"),
+    [
+        (8, 512, 25_223_680, 25_211_392, 159_441_408, 2.5166e8),
+        (10, 640, 49_242_240, 49_223_040, 217_014_400, 4.5220e8),
+        (20, 1536, 566_662_656, 566_570_496, 969_315_840, 4.1524e9),
+        (34, 4608, 8.6655e9, 8.6651e9, 9.8735e9, 5.5830e10),
+    ],
+)
+def test_published_sizes(layers: int, width: int, notebook: float, true: float, total: float, method_1: float) -> None:
+    """Table of model sizes in 2512.10858's notebooks (V = 131,072, context 2,048)."""
+    heads = width // 64 if width <= 1024 else width // 128
+    counted = account(ModelConfig(vocab_size=131_072, layers=layers, width=width, heads=heads, context=2048))
+    assert counted.params("notebook") == pytest.approx(notebook, rel=1e-4)
+    assert counted.params("non-embedding") == pytest.approx(true, rel=1e-4)
+    assert counted.params("total") == pytest.approx(total, rel=1e-4)
+    assert counted.flops_per_token("method-1") == pytest.approx(method_1, rel=1e-4)
+    assert counted.flops_per_token("method-2") == 6.0 * counted.params("non-embedding")
+
+
+def test_matmul_flops_are_what_the_network_multiplies() -> None:
+    """Forward FLOPs counted by PyTorch's own counter, times three."""
+    import torch
+    from torch.utils.flop_counter import FlopCounterMode
+
+    config = ModelConfig(vocab_size=61, layers=2, width=24, heads=2, context=16)
+    model = Transformer(config).initialise(0)
+    with FlopCounterMode(display=False) as counter:
+        model.logits(torch.zeros(3, 16, dtype=torch.long))
+    assert 3 * counter.get_total_flops() == account(config).flops_per_token("matmul+head") * 3 * 16
+
+
+def test_all_conventions_are_recorded() -> None:
+    record = account(ModelConfig(vocab_size=61, layers=2, width=24, heads=2, context=16)).record()
+    assert set(record["params"]) == set(PARAMETER_CONVENTIONS)  # type: ignore[arg-type]
+    assert set(record["flops_per_token"]) == set(FLOP_CONVENTIONS)  # type: ignore[arg-type]
+
+
+def test_unknown_convention_lists_the_known() -> None:
+    with pytest.raises(KeyError, match="method-1"):
+        account(ModelConfig(vocab_size=61, layers=2, width=24, heads=2, context=16)).flops_per_token("7N")

@@ -1,0 +1,48 @@
+"""CompleteP's groups against the train script's own (golden) groups."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from difflaw.model.completep import group_of, parameter_groups
+from difflaw.model.config import ModelConfig
+from difflaw.model.transformer import Transformer
+
+NAMES = {
+    "bulk": "bulk_params",
+    "norm": "ln_params",
+    "bias": "bias_params",
+    "embedding": "emb_unemb_params",
+    "head": "emb_unemb_params",
+}
+
+
+def test_golden_groups(shared) -> None:
+    golden = json.loads((shared / "golden/laprop/mup_groups.json").read_text())
+    for name, label in golden["labels"].items():
+        dimensions = 1 if "norm" in name or name.endswith("bias") else 2
+        assert NAMES[group_of(name, dimensions)] == label, name
+    model = Transformer(ModelConfig(vocab_size=11, layers=golden["num_layers"], width=8, heads=2, context=8))
+    groups = parameter_groups(
+        model,
+        width=golden["hidden_size"],
+        layers=golden["num_layers"],
+        lr=golden["lr"],
+        weight_decay=golden["weight_decay"],
+        norm_weight_decay=golden["ln_wd"],
+        bias_weight_decay=golden["bias_wd"],
+        eps=golden["adam_eps"],
+    )
+    assert sum(len(group["params"]) for group in groups) == len(list(model.parameters()))
+    for group in groups:
+        expected = golden["groups"][NAMES[group["name"]]]
+        assert group["peak_lr"] == pytest.approx(expected["peak_lr"])
+        assert group["weight_decay"] == pytest.approx(expected["weight_decay"])
+        assert group["eps"] == pytest.approx(expected["eps"])
+
+
+def test_a_vector_without_a_rule_is_refused() -> None:
+    with pytest.raises(ValueError, match="without a CompleteP rule"):
+        group_of("model.scale", 1)

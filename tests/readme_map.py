@@ -1,0 +1,53 @@
+"""The README's map: one line a file, taken from the file's own first line. Run it to rewrite the map."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+BEGIN, END = "<!-- map: begin -->", "<!-- map: end -->"
+FLOORS = ("cli", "report", "ladder", "evaluate", "sample", "train", "families", "noise", "model", "data", "law")
+
+
+def _python_line(path: Path) -> str:
+    doc = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
+    assert doc, f"{path} has no docstring"
+    return doc.splitlines()[0]
+
+
+def _first_words(path: Path) -> str:
+    """First line of a YAML's comment, or the title of a Markdown page."""
+    return path.read_text(encoding="utf-8").splitlines()[0].lstrip("# ").strip()
+
+
+def lines() -> list[str]:
+    """The map, floor by floor from the top of the house down."""
+    source = ROOT / "src/difflaw"
+    folders = sorted(
+        (p for p in source.iterdir() if p.is_dir() and p.name != "__pycache__"), key=lambda p: FLOORS.index(p.name)
+    )
+    out: list[str] = []
+    for folder in folders:
+        files = sorted(p for p in folder.glob("*.py") if p.name != "__init__.py")
+        out.append(f"- **`{folder.name}/`** {_python_line(folder / '__init__.py')}")
+        out += [f"  - `{path.name}` {_python_line(path)}" for path in files]
+    out += [f"- `{path.name}` {_python_line(path)}" for path in sorted(source.glob("*.py"))]
+    for name in ("ladders", "docs", "benchmarks"):
+        found = sorted(p for p in (ROOT / name).glob("*") if p.suffix in (".yaml", ".md", ".py"))
+        out += [f"- `{name}/{p.name}` {_python_line(p) if p.suffix == '.py' else _first_words(p)}" for p in found]
+    out.append("- `tests/` mirrors `src/difflaw` one to one; `tests/readme_map.py` writes this map")
+    return out
+
+
+def main() -> None:
+    """Rewrite the map between the markers of the README."""
+    readme = ROOT / "README.md"
+    text = readme.read_text(encoding="utf-8")
+    head, rest = text.split(BEGIN)
+    tail = rest.split(END)[1]
+    readme.write_text(f"{head}{BEGIN}\n" + "\n".join(lines()) + f"\n{END}{tail}", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
