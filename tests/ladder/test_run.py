@@ -188,4 +188,4 @@ def test_empty_and_binary_corpora(cache, tmp_path, write_ladder) -> None:
     refused("ladder", "run", write_ladder(data=data), cache=cache, names="binary.txt")
     (tmp_path / "short.txt").write_text("a few words only\n" * 40)
     data |= {"corpus": str(tmp_path / "short.txt"), "vocab_size": 5000}
-    refused("ladder", "run", write_ladder(data=data), cache=cache, names="larger than the data supports")
+    refused("ladder", "run", write_ladder(data=data), cache=cache, names="larger than the corpus supports")

@@ -16,7 +16,6 @@ from difflaw.families.base import Family
 from difflaw.files import NoRoom, room_on_disk, write_json
 from difflaw.model.accounting import account
 from difflaw.model.transformer import Transformer
-from difflaw.noise.conditioning import Conditioning
 from difflaw.train.config import RunConfig
 from difflaw.train.loop import Diverged, Execution, train
 from difflaw.train.run_directory import RunDirectory
@@ -30,7 +29,7 @@ def build_family(config: RunConfig) -> Family:
         config.mask_id,
         bos_id=config.bos_id,
         pad_id=config.pad_id,
-        conditioning=Conditioning(**config.conditioning.model_dump()),
+        conditioning=config.conditioning.build(),
         **config.family_options,
     )
 
@@ -99,7 +98,8 @@ def _train_and_judge(directory: RunDirectory, store: TokenStore, execution: Exec
     train(config, directory, family, batches, evaluate, execution)
     evaluations = directory.records("evaluation")
     start, last = evaluations[0], evaluations[-1]
-    worse = last["bound"] > start["bound"] + 3 * last["standard_error"]
+    # the error at the start, since that of a run gone wild is as wild as its bound
+    worse = last["bound"] > start["bound"] + 3 * start["standard_error"]
     return {
         "status": "diverged" if worse else "done",
         "note": f"final bound {last['bound']:.3f} is above the start, {start['bound']:.3f}" if worse else "",

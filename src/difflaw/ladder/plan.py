@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from itertools import product
 from typing import Any
 
@@ -194,12 +194,7 @@ def _values(rule: Rule, law: Any) -> list[Derived]:
 def _conditioning(config: LadderConfig) -> ConditioningConfig:
     if isinstance(config.conditioning, ConditioningConfig):
         return config.conditioning
-    preset = Conditioning.preset(config.conditioning)
-    return ConditioningConfig(
-        own_noise_probability=preset.own_noise_probability,
-        prompt_probability=preset.prompt_probability,
-        max_empty_fraction=preset.max_empty_fraction,
-    )
+    return ConditioningConfig(**asdict(Conditioning.preset(config.conditioning)))
 
 
 def _evaluation_steps(config: LadderConfig, warmup: int, total: int, exact: list[int]) -> tuple[int, ...]:

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from difflaw.model.config import ModelConfig
+from difflaw.noise.conditioning import Conditioning
 
 
 class OptimizerConfig(BaseModel):
@@ -34,6 +35,15 @@ class ConditioningConfig(BaseModel):
     own_noise_probability: float = 0.0
     prompt_probability: float = 0.0
     max_empty_fraction: float = 0.0
+
+    @model_validator(mode="after")
+    def _in_range(self) -> ConditioningConfig:
+        self.build()
+        return self
+
+    def build(self) -> Conditioning:
+        """The rule itself; ValueError names a value out of range."""
+        return Conditioning(**self.model_dump())
 
 
 class RunConfig(BaseModel):
