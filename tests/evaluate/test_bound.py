@@ -8,9 +8,9 @@ import torch
 
 from difflaw.evaluate.bound import evaluation_log_snr, successive_difference_error, validation_bound
 from difflaw.families import get
-from difflaw.noise.clock import LogSnrRange
 from difflaw.model.config import ModelConfig
 from difflaw.model.transformer import Transformer
+from difflaw.noise.clock import LogSnrRange
 
 V, CONTEXT = 11, 16
 ROWS = np.random.default_rng(0).integers(4, V, (64, CONTEXT))

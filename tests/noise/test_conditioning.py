@@ -17,6 +17,14 @@ def test_share_of_forced_sequences() -> None:
     assert np.ptp(plain, axis=1).max() == 0
 
 
+def test_sequences_that_are_not_forced_have_the_same_level_either_way() -> None:
+    plain = Conditioning().log_snr(LogSnrRange(), 16, INDEX[:50], seed=0)
+    mixed = Conditioning(own_noise_probability=0.5).log_snr(LogSnrRange(), 16, INDEX[:50], seed=0)
+    isotropic = np.ptp(mixed, axis=1) == 0
+    assert isotropic.any()
+    assert np.array_equal(mixed[isotropic], plain[isotropic])
+
+
 def test_prompts_have_the_arccos_law() -> None:
     length = 1000
     noised = Conditioning(prompt_probability=1.0).noised(length, INDEX, seed=0)

@@ -97,20 +97,26 @@ def compare_optima(one: FamilyLaws, other: FamilyLaws, level: float = 0.95) -> d
 
     A paired comparison: budgets cancel. One run feeds several budgets, so the error is not divided by their number.
     The evaluation's error counts for each family although they share the text, so the interval of the loss is wide.
-    Normal quantile; empty without a common budget.
+    Student's t on the scatter's degrees of freedom (the family with fewer); empty without a common budget.
     """
     first = {p.flops: p.vertex for p in one.profiles if p.vertex is not None}
     second = {p.flops: p.vertex for p in other.profiles if p.vertex is not None}
     common = sorted(set(first) & set(second))
     if not common:
         return {}
+    dof = min(_scatter_dof(one), _scatter_dof(other))
     out = {}
     for name, se in (("params", "ln_params_se"), ("tokens", "ln_params_se"), ("loss", "ln_loss_se")):
         ratios = [math.log(getattr(second[c], name) / getattr(first[c], name)) for c in common]
         errors = [math.hypot(getattr(first[c], se), getattr(second[c], se)) for c in common]
-        half = quantile(level, 0) * math.sqrt(sum(e * e for e in errors) / len(errors))
+        half = quantile(level, dof) * math.sqrt(sum(e * e for e in errors) / len(errors))
         out[name] = (sum(ratios) / len(ratios), half)
     return out
+
+
+def _scatter_dof(family: FamilyLaws) -> int:
+    """Points beyond three on the family's parabolas: what its scatter was estimated from (0: from loss_se)."""
+    return sum(sum(p.used) - 3 for p in family.profiles if p.coefficients is not None)
 
 
 def _compare(one: FamilyLaws, other: FamilyLaws) -> list[str]:

@@ -48,6 +48,8 @@ class Conditioning:
 
     def log_snr(self, span: LogSnrRange, length: int, index: np.ndarray, seed: int) -> np.ndarray:
         """λ per token, shape (B, L): own draws for forced sequences, else the first draw for all tokens."""
+        if self.own_noise_probability == 0.0:  # a stream's first draws do not depend on how many follow
+            return np.repeat(span.from_uniform(uniforms(seed, Stream.LOG_SNR, index, 2)[:, 1:]), length, axis=1)
         u = uniforms(seed, Stream.LOG_SNR, index, length + 1)
         own = u[:, :1] < self.own_noise_probability
         return span.from_uniform(np.where(own, u[:, 1:], u[:, 1:2]))
@@ -57,6 +59,8 @@ class Conditioning:
 
         A prompt of share f covers positions i ≤ f·(L-1), so position 0 is always clean when there is one.
         """
+        if self.prompt_probability == 0.0:
+            return np.ones((len(index), length), dtype=bool)
         u = uniforms(seed, Stream.CONDITIONING, index, 2)
         share = np.arccos(1.0 - 2.0 * u[:, 1]) / math.pi
         prompt = (np.arange(length) <= share[:, None] * (length - 1)) & (u[:, :1] < self.prompt_probability)
