@@ -23,6 +23,7 @@ def train(
     from difflaw.data.store import prepare
     from difflaw.ladder.cell import run_cell
     from difflaw.ladder.single import TrainConfig, plan_single
+    from difflaw.train.loop import Execution, default_device
     from difflaw.train.run_directory import RunDirectory
     from difflaw.yaml_config import load
 
@@ -41,7 +42,7 @@ def train(
     from difflaw.cli.progress import watch_run
 
     with watch_run(directory, quiet=json_):
-        summary = run_cell(directory.path, store)
+        summary = run_cell(directory.path, store, Execution(device=default_device()))
     if json_:
         typer.echo(json.dumps(summary | {"directory": str(directory.path)}))
     elif "bound" in summary:
@@ -50,6 +51,5 @@ def train(
             f"{summary['bits_per_byte']:.4f} bits per byte, {summary['seconds']:.0f} s; {directory.path}"
         )
     if summary["status"] != "done":
-        from difflaw.errors import InputError
-
-        raise InputError(f"{directory.path}: the run {summary['status']}: {summary['note']}")
+        print(f"difflaw: {directory.path}: {summary['status']}: {summary['note']}", file=sys.stderr)
+        raise typer.Exit(1)

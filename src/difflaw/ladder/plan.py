@@ -177,7 +177,8 @@ def _rounded(value: float) -> float:
 
 
 def _noise(rule: Rule, family: FamilyConfig) -> str | None:
-    return family.label if rule.law == "paper-by-noise" else None
+    """Noise type whose own batch law is asked for."""
+    return str(family.options.get("noise_type", family.name)) if rule.law == "paper-by-noise" else None
 
 
 def _values(rule: Rule, law: Any) -> list[Derived]:

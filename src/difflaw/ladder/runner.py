@@ -38,11 +38,11 @@ def _start_worker(threads: int) -> None:
 def _work(path: str, store_folder: str, checkpoint_seconds: float, parent: int) -> str:
     from difflaw.data.store import TokenStore
     from difflaw.ladder.cell import run_cell
-    from difflaw.train.loop import Execution, Orphaned
+    from difflaw.train.loop import Execution, Orphaned, default_device
 
     if os.getppid() != parent:
         os._exit(0)
-    execution = Execution(checkpoint_seconds=checkpoint_seconds, stop_with_parent=parent)
+    execution = Execution(default_device(), checkpoint_seconds=checkpoint_seconds, stop_with_parent=parent)
     try:
         return str(run_cell(Path(path), TokenStore.load(store_folder), execution)["status"])
     except Orphaned:

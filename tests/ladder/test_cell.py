@@ -1,0 +1,95 @@
+"""One cell: what it learns, what a full disk does to it, what it does with what it cannot run."""
+
+from __future__ import annotations
+
+import errno
+import json
+
+import numpy as np
+import pytest
+
+from difflaw.data.config import DataConfig
+from difflaw.data.store import prepare
+from difflaw.files import NoRoom
+from difflaw.ladder.cell import run_cell
+from difflaw.ladder.single import TrainConfig, plan_single
+from difflaw.train.run_directory import RunDirectory
+
+BASE = {
+    "name": "one",
+    "data": {"corpus": "synthetic", "synthetic": {"symbols": 8, "tokens": 400_000, "concentration": 0.3}},
+    "context": 32,
+    "family": "autoregressive",
+    "width": 16,
+    "depth": 1,
+    "tokens": 20_480,
+    "batch": 512,
+    "lr": 0.3,
+    "conditioning": "none",
+    "evaluation": {"sequences": 64, "points": 3},
+}
+
+
+def planned(tmp_path, cache, **changes):
+    config = TrainConfig.model_validate({**BASE, **changes})
+    store = prepare(config.data, cache)
+    directory = RunDirectory(tmp_path / "run")
+    directory.create(plan_single(config, store).run)
+    return directory, store
+
+
+def test_autoregression_comes_down_to_the_entropy_and_not_below(tmp_path, cache) -> None:
+    directory, store = planned(tmp_path, cache, tokens=307_200, evaluation={"sequences": 512, "points": 4})
+    summary = run_cell(directory.path, store)
+    floor = store.entropy_floor(32)
+    assert floor is not None
+    bounds = [record["bound"] for record in directory.records("evaluation")]
+    assert bounds == sorted(bounds, reverse=True)
+    assert (
+        floor - 3 * summary["standard_error"] < summary["bound"] < floor + 0.05 * (store.unigram_entropy - floor) + 0.03
+    )
+
+
+def test_loss_and_bound_are_both_logged(tmp_path, cache) -> None:
+    directory, store = planned(tmp_path, cache, family="uniform")
+    run_cell(directory.path, store)
+    train, evaluation = directory.records("train")[-1], directory.records("evaluation")[-1]
+    assert train["loss"] < train["bound"]  # the loss is the bound's integrand times p(λ) ≤ 1/4
+    assert evaluation["training_loss"] < evaluation["bound"]
+    assert set(json.loads((directory.path / "account.json").read_text())["flops_per_token"]) >= {
+        "method-1",
+        "matmul+head",
+    }
+
+
+def test_a_full_disk_stops_and_loses_nothing(tmp_path, cache, monkeypatch) -> None:
+    directory, store = planned(tmp_path, cache)
+    append, calls = RunDirectory.append, []
+
+    def full(self, record) -> None:
+        calls.append(record)
+        if len(calls) > 5:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        append(self, record)
+
+    monkeypatch.setattr(RunDirectory, "append", full)
+    with pytest.raises(NoRoom, match="disk is full"):
+        run_cell(directory.path, store)
+    assert directory.summary() is None
+    monkeypatch.setattr(RunDirectory, "append", append)
+    assert run_cell(directory.path, store)["status"] == "done"
+
+
+def test_wrong_data_fails_by_name(tmp_path, cache) -> None:
+    directory, _ = planned(tmp_path, cache)
+    other = prepare(DataConfig.model_validate({**BASE["data"], "synthetic": {"symbols": 9, "tokens": 5000}}), cache)
+    summary = run_cell(directory.path, other)
+    assert summary["status"] == "failed"
+    assert "planned for data" in summary["note"]
+
+
+def test_conditioned_training_runs_and_is_judged_unconditionally(tmp_path, cache) -> None:
+    directory, store = planned(tmp_path, cache, family="balanced", conditioning="intended")
+    summary = run_cell(directory.path, store)
+    assert summary["status"] == "done"
+    assert np.isfinite(summary["bound"])
