@@ -7,13 +7,20 @@ from typing import Any
 from difflaw.errors import InputError
 from difflaw.families.autoregressive import Autoregressive
 from difflaw.families.base import Corrupted, Family
+from difflaw.families.duo import Duo
 from difflaw.families.gidd import Gidd
+from difflaw.families.mdlm import Mdlm
 from difflaw.noise.mixing import NOISE_TYPES
 
-FAMILIES: dict[str, type[Family]] = {"autoregressive": Autoregressive, "gidd": Gidd}
+FAMILIES: dict[str, type[Family]] = {
+    "autoregressive": Autoregressive,
+    "gidd": Gidd,
+    "mdlm": Mdlm,
+    "duo": Duo,
+}
 ALIASES = {"ar": "autoregressive"}
 
-__all__ = ["FAMILIES", "Autoregressive", "Corrupted", "Family", "Gidd", "get", "names", "resolve"]
+__all__ = ["FAMILIES", "Autoregressive", "Corrupted", "Duo", "Family", "Gidd", "Mdlm", "get", "names", "resolve"]
 
 
 def names() -> list[str]:

@@ -11,13 +11,13 @@ from typing import ClassVar
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import softplus
 
 from difflaw.families.base import Corrupted, Family
+from difflaw.families.corruption import corrupt_with
+from difflaw.families.divergences import divergences
 from difflaw.model.head import TokenNumbers
 from difflaw.noise.clock import LogSnrRange
-from difflaw.noise.conditioning import Conditioning, prompt_attention
-from difflaw.noise.divergence import g_below, h
+from difflaw.noise.conditioning import Conditioning
 from difflaw.noise.mixing import NOISE_TYPES, HybridMixing
 from difflaw.noise.streams import Stream, uniforms
 
@@ -55,19 +55,7 @@ class Gidd(Family):
 
     def corrupt(self, x_BL: Tensor, sample_index_B: Tensor | np.ndarray, seed: int) -> Corrupted:
         """Empty tokens, clean prompts, λ and z of a training batch (facts §3.1)."""
-        index, device, length = np.asarray(sample_index_B), x_BL.device, x_BL.shape[1]
-        x = self.conditioning.with_empty_tokens(x_BL.cpu().numpy(), self.pad_id, index, seed)
-        noised = self.conditioning.noised(length, index, seed)
-        log_snr = np.where(noised, self.conditioning.log_snr(self.span, length, index, seed), self.span.high)
-        z = np.where(noised, self._sample(x, log_snr, index, seed), x)
-        attention = prompt_attention(noised)
-        return Corrupted(
-            torch.from_numpy(x).to(device),
-            torch.from_numpy(z).to(device),
-            torch.from_numpy(log_snr).to(device, torch.float32),
-            torch.from_numpy(noised).to(device),
-            None if attention is None else torch.from_numpy(attention).to(device),
-        )
+        return corrupt_with(self, self._sample, x_BL, sample_index_B, seed)
 
     def noise(self, x_BL: Tensor, log_snr_BL: Tensor, sample_index_B: np.ndarray, seed: int) -> Tensor:
         """Z ~ q_λ(·|x), (B, L)."""
@@ -114,30 +102,17 @@ class Gidd(Family):
     def parts(self, numbers: TokenNumbers, x: Tensor, z: Tensor, log_snr: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Weight w(λ, z, x), KL(Q‖P) and IS = ρ - log ρ - 1 at ρ = Q_z/P_z, float64, each the shape of x.
 
-        With P - Q = α(p - 1_x) and Σ(P - Q) = 0,  KL = c·Σ_{v≠x} g(r·p_v) + (α+c)·g(-y),  y = (1-p_x)·r/(1+r):
-        every term is non-negative and of the size of the answer. w = (π-π')/(π + e^λ·1[z=x]) becomes
-        1 + scale·s on the mask, k = 1 - scale·(1-s) on other tokens, and k/(1+r) where z = x.
+        w = (π-π')/(π + e^λ·1[z=x]) becomes 1 + scale·s on the mask, k = 1 - scale·(1-s) on other tokens, and
+        k/(1+r) where z = x; the divergences are those of `families.divergences`.
         """
         lam, log_p_x = log_snr.double(), numbers.log_p_x.double()
         alpha = torch.sigmoid(lam)
         is_mask, is_clean = z == self.mask_id, z == x
         if self.is_masked:  # c → 0: KL = -α log p[x] wherever it counts
             return is_mask.double(), -alpha * log_p_x, torch.zeros_like(lam)
-        assert numbers.log_p_z is not None
-        assert numbers.excess is not None
         share = self.mixing.log_uniform_share(lam).exp()
         log_r = self.mixing.log_signal_ratio(lam)
-        r_over = torch.sigmoid(log_r)  # r/(1+r)
-        log_rest = softplus(log_r + log_p_x) - softplus(log_r)  # log(1-y) = log((1 + r·p_x)/(1+r))
-        y = -torch.expm1(log_p_x) * r_over
-        c = torch.exp(torch.nn.functional.logsigmoid(lam) - log_r)
-        kl = c * numbers.excess.double() + (alpha + c) * g_below(y, log_rest)
-
-        log_u_z = log_r + torch.where(is_mask, torch.full_like(lam, -1.0), numbers.log_p_z.double())
-        offset = torch.where(is_clean, -y, log_u_z.exp())  # w of IS: P_z/Q_z - 1
-        log_offset = torch.where(is_clean, log_rest, softplus(log_u_z))
-        itakura_saito = torch.where(is_mask, torch.zeros_like(lam), h(offset, log_offset))
-
+        kl, itakura_saito = divergences(numbers, lam, log_r, is_clean, silent=is_mask)
         scale = self.mixing.scale
         other = 1.0 - scale * (1.0 - share)
         weight = torch.where(is_mask, 1.0 + scale * share, torch.where(is_clean, other * torch.sigmoid(-log_r), other))

@@ -1,0 +1,85 @@
+"""Duo's base: uniform-state diffusion over all V ids, its ELBO in the stable form (2506.10892; 2602.15014 `DUO_BASE`).
+
+Notation: α = σ(λ), x̂ = p with the mask suppressed, c = (1-α)/V, r = α/c = V·e^λ. Noise may land on the mask id, which
+the network never predicts (facts: beyond-masked §0.8). The network is told nothing of λ. The curriculum and distillation
+of the Duo papers are not here: the scaling study uses neither.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from difflaw.families.base import Corrupted, Family
+from difflaw.families.corruption import corrupt_with
+from difflaw.families.divergences import divergences
+from difflaw.model.head import TokenNumbers
+from difflaw.noise.clock import sigmoid
+from difflaw.noise.streams import Stream, uniforms
+
+
+class Duo(Family):
+    """Every token jumps to any of the V ids alike; the network learns the leave-one-out posterior."""
+
+    name: ClassVar[str] = "duo"
+
+    # -- forward process: q(z|x) = α·1[z=x] + (1-α)/V ----------------------------------------------------------------
+
+    def corrupt(self, x_BL: Tensor, sample_index_B: Tensor | np.ndarray, seed: int) -> Corrupted:
+        """Conditioning, λ and z of a training batch."""
+        return corrupt_with(self, self._sample, x_BL, sample_index_B, seed)
+
+    def noise(self, x_BL: Tensor, log_snr_BL: Tensor, sample_index_B: np.ndarray, seed: int) -> Tensor:
+        """Z ~ q_λ(·|x), (B, L)."""
+        z = self._sample(x_BL.cpu().numpy(), log_snr_BL.double().cpu().numpy(), np.asarray(sample_index_B), seed)
+        return torch.from_numpy(z).to(x_BL.device)
+
+    def _sample(self, x: np.ndarray, log_snr: np.ndarray, index: np.ndarray, seed: int) -> np.ndarray:
+        u = np.moveaxis(uniforms(seed, Stream.CORRUPTION, index, 3, x.shape[1]), 1, 0)
+        token = np.minimum((u[2] * self.vocab_size).astype(np.int64), self.vocab_size - 1)
+        return np.where(u[0] < sigmoid(log_snr), x, token)
+
+    # -- what is needed from the vocabulary --------------------------------------------------------------------------
+
+    @property
+    def reads_z(self) -> bool:
+        """The bound needs log p[z]."""
+        return True
+
+    def log_ratio(self, log_snr: Tensor) -> Tensor:
+        """Log r = λ + log V."""
+        return log_snr.double() + math.log(self.vocab_size)
+
+    # -- training loss: the NELBO integrand itself (the scaling study has no other) ----------------------------------
+
+    def loss_of(self, numbers: TokenNumbers, x: Tensor, z: Tensor, log_snr: Tensor) -> Tensor:
+        """The bound's integrand: time is uniform, so λ is already drawn with density p(λ)."""
+        return self.bound_of(numbers, x, z, log_snr)
+
+    # -- bound (facts: beyond-masked §1.3, there in time; |dλ/dt| = 1/(αβ) = 1/p(λ) for α = 1 - t) -------------------
+
+    def bound_of(self, numbers: TokenNumbers, x: Tensor, z: Tensor, log_snr: Tensor) -> Tensor:
+        """w·(KL + IS)/p(λ), w = 1 where z ≠ x and 1/(1+r) where z = x."""
+        lam, is_clean = log_snr.double(), z == x
+        log_r = self.log_ratio(lam)
+        kl, itakura_saito = divergences(numbers, lam, log_r, is_clean, silent=z == self.mask_id)
+        weight = torch.where(is_clean, torch.sigmoid(-log_r), torch.ones_like(lam))
+        density = torch.sigmoid(lam) * torch.sigmoid(-lam)
+        return (weight * (kl + itakura_saito) / density).to(numbers.log_p_x.dtype)
+
+    # -- reverse step ------------------------------------------------------------------------------------------------
+
+    def reverse(self, logits_BLV: Tensor, z_BL: Tensor, log_snr_t: Tensor, log_snr_s: Tensor) -> Tensor:
+        """p(v) = q_s(v|x̂)·q(z|v)/q_t(z|x̂) with α_{t|s} = α_t/α_s and 1 - α_{t|s} spread over all V ids."""
+        lam_t, lam_s = (lam.expand(z_BL.shape).to(logits_BLV.dtype).unsqueeze(-1) for lam in (log_snr_t, log_snr_s))
+        alpha_t, alpha_s = torch.sigmoid(lam_t), torch.sigmoid(lam_s)
+        q_s = alpha_s * self.predict(logits_BLV) + (1.0 - alpha_s) / self.vocab_size
+        keep = alpha_t / alpha_s
+        likelihood = ((1.0 - keep) / self.vocab_size).expand_as(q_s).clone()
+        likelihood.scatter_add_(-1, z_BL.unsqueeze(-1), keep)
+        joint = q_s * likelihood
+        return joint / joint.sum(-1, keepdim=True)

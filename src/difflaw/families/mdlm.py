@@ -1,0 +1,44 @@
+"""MDLM: masked diffusion with the low-variance training objective (Sahoo et al., 2406.07524 and 2602.15014).
+
+Forward and reverse process are those of masked noise; what differs is what is trained. Notation: α = σ(λ) = 1 - t.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from torch import Tensor
+
+from difflaw.families.gidd import Gidd
+from difflaw.model.head import TokenNumbers
+
+OBJECTIVES = ("low-variance", "elbo")
+
+
+class Mdlm(Gidd):
+    """Masked diffusion trained on unweighted cross-entropy; judged by the NELBO, whose weight is exactly 1/t."""
+
+    name: ClassVar[str] = "mdlm"
+
+    def __init__(self, vocab_size: int, mask_id: int, *, objective: str = "low-variance", **options: Any) -> None:
+        """``objective`` is what training minimises; ``options`` are those every family has (bos_id, span, …)."""
+        foreign = {"noise_type", "shift", "scale", "beta_is_div", "loss_weight_clip"} & set(options)
+        if foreign:
+            raise ValueError(f"mdlm has no option {sorted(foreign)[0]!r}; gidd has")
+        if objective not in OBJECTIVES:
+            raise ValueError(f"unknown objective {objective!r}: use {' or '.join(OBJECTIVES)}")
+        super().__init__(vocab_size, mask_id, noise_type="masked", **options)
+        self.objective = objective
+
+    # -- forward process: a token becomes the mask with probability 1 - α (as `Gidd` with s = 0) ---------------------
+
+    # -- training loss (2602.15014 eq. 8; facts: beyond-masked §1.2) -------------------------------------------------
+
+    def loss_of(self, numbers: TokenNumbers, x: Tensor, z: Tensor, log_snr: Tensor) -> Tensor:
+        """-log p[x] on masks, zero elsewhere, over all tokens; or the NELBO integrand itself."""
+        if self.objective == "elbo":
+            return self.bound_of(numbers, x, z, log_snr)
+        return -numbers.log_p_x * (z == self.mask_id)
+
+    # -- bound: E[1[z = mask]·(-log p[x])/t], reverse step: both inherited; SUBS carry-over holds,
+    #    since q(z_s|z_t) keeps every token that is not the mask

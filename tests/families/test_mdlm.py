@@ -1,0 +1,57 @@
+"""MDLM against the reference's losses and posteriors."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from difflaw.errors import InputError
+from difflaw.families import get
+
+
+@pytest.mark.parametrize("name", ["loglinear", "cosine"])
+def test_golden_losses(shared, name: str) -> None:
+    """In time, nelbo = α'/(1-α)·log p[x] on masks; ours is per p(λ), i.e. for α' = -1."""
+    golden = np.load(shared / f"golden/mdlm/mdlm_{name}.npz")
+    family = get("mdlm", int(golden["vocab_size"]), int(golden["mask_id"]))
+    x, z = torch.tensor(golden["x0"]), torch.tensor(golden["xt"])
+    logits = torch.tensor(golden["raw_logits"])
+    alpha = torch.tensor(golden["alpha_t"]).double().expand(x.shape)
+    lam = torch.log(alpha) - torch.log1p(-alpha)
+    slope = -torch.tensor(golden["dalpha_t"]).double()
+    bound = family.bound(logits.double(), x, z, lam) * slope
+    assert np.abs(bound.numpy() - golden["nelbo"]).max() < 1e-4 * np.abs(golden["nelbo"]).max()
+    loss = family.loss(logits, x, z, lam.float()).numpy()
+    assert np.all(np.abs(loss - golden["low_var"]) <= 1e-5 + 1e-5 * np.abs(golden["low_var"]))
+
+
+@pytest.mark.parametrize("name", ["loglinear", "cosine"])
+def test_golden_posteriors(shared, name: str) -> None:
+    golden = np.load(shared / f"golden/mdlm/mdlm_{name}.npz")
+    family = get("mdlm", int(golden["vocab_size"]), int(golden["mask_id"]))
+    lam_t, lam_s = (torch.logit(torch.tensor(golden[key])) for key in ("alpha_t64", "alpha_s64"))
+    ours = family.reverse(torch.tensor(golden["raw_logits"]).double(), torch.tensor(golden["xt"]), lam_t, lam_s).numpy()
+    masked = golden["xt"] == int(golden["mask_id"])
+    assert np.abs(ours - golden["p_xs_given_xt"])[masked].max() < 1e-6
+    kept = np.take_along_axis(ours, golden["xt"][..., None], -1)[..., 0]
+    assert np.abs(kept - 1)[~masked].max() < 1e-9  # a token that is there stays
+
+
+def test_loss_is_the_bound_without_its_weight() -> None:
+    family = get("mdlm", 11, 3)
+    logits = torch.randn(4, 5, 11, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    x, z = torch.full((4, 5), 6), torch.full((4, 5), 3)
+    lam = torch.linspace(-4, 4, 20, dtype=torch.float64).reshape(4, 5)
+    t = torch.sigmoid(-lam)
+    assert torch.allclose(family.bound(logits, x, z, lam) * t, family.loss(logits, x, z, lam))
+    elbo = get("mdlm", 11, 3, objective="elbo")
+    assert torch.equal(elbo.loss(logits, x, z, lam), family.bound(logits, x, z, lam))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"), [({"objective": "mse"}, "objective"), ({"shift": 0.0}, "no option 'shift'")]
+)
+def test_bad_options(options: dict, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        get("mdlm", 11, 3, **options)
