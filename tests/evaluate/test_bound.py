@@ -74,8 +74,8 @@ def test_stratified_levels_beat_independent_ones() -> None:
 
 
 def test_common_random_numbers() -> None:
-    lam_one, _ = evaluation_log_snr(get("masked", V, 3), 32, seed=4)
-    lam_other, _ = evaluation_log_snr(get("uniform", V, 3), 32, seed=4)
+    lam_one, *_ = evaluation_log_snr(get("masked", V, 3), 32, seed=4)
+    lam_other, *_ = evaluation_log_snr(get("uniform", V, 3), 32, seed=4)
     assert np.array_equal(lam_one, lam_other)
     model, family = context_free(), get("uniform", V, 3)
     small, large = (validation_bound(model, family, ROWS, seed=4, micro_batch=m) for m in (5, 64))

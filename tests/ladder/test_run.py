@@ -101,6 +101,25 @@ def test_killed_and_continued_ends_with_the_same_numbers(finished, cache, tmp_pa
     assert evaluations(out) == evaluations(finished / "out")
 
 
+def test_a_killed_worker_is_replaced(finished, cache, tmp_path) -> None:
+    out = tmp_path / "out"
+    environment = {**os.environ, "DIFFLAW_CACHE": str(cache), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-m", "difflaw", "ladder", "run", str(finished / "ladder.yaml"), "-o", str(out)]
+    process = subprocess.Popen(
+        command + ["--workers", "1"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment
+    )
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and not list(out.glob("runs/*/metrics.jsonl")):
+        time.sleep(0.02)
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    workers = [int(pid) for pid in children if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+    assert workers
+    for pid in workers:
+        os.kill(pid, signal.SIGKILL)
+    assert process.wait(timeout=200) == 0
+    assert evaluations(out) == evaluations(finished / "out")
+
+
 def test_a_diverged_cell_is_labelled_and_the_ladder_goes_on(write_ladder, cache, tmp_path) -> None:
     path = write_ladder(lr=[0.2, 1e9, 1e38], families=["masked"], rungs=[{"width": 8, "depth": 1}])
     difflaw("ladder", "run", path, "-o", tmp_path / "out", cache=cache)

@@ -26,9 +26,21 @@ def test_ends_of_the_range() -> None:
 
 def test_strata_hold_one_draw_each() -> None:
     span, order = LogSnrRange(), np.random.default_rng(0).permutation(64)
-    lam = span.stratified(64, 0.3, order)
-    share = (sigmoid(9.0) - sigmoid(lam)) / span.mass
-    assert np.array_equal(np.floor(share * 64 + 1e-9).astype(int), order)
+    lam, weight = span.stratified(64, 0.3, order)
+    tau = (sigmoid(9.0) - sigmoid(lam)) / span.mass
+    assert np.array_equal(np.floor((tau + np.sqrt(tau)) / 2 * 64).astype(int), order)
+    assert weight.max() < 2
+
+
+def test_weights_give_back_the_density_p() -> None:
+    """Weighted means are means under p(λ): of 1, of λ > a, and of an integrand that grows as 1/τ."""
+    span, n = LogSnrRange(), 20_000
+    lam, weight = span.stratified(n, 0.5, np.arange(n))
+    tau = (sigmoid(9.0) - sigmoid(lam)) / span.mass
+    assert weight.mean() == pytest.approx(1.0, abs=1e-4)
+    assert (weight * (lam > 1.0)).mean() == pytest.approx((sigmoid(9.0) - sigmoid(1.0)) / span.mass, abs=1e-3)
+    assert (weight * tau).mean() == pytest.approx(0.5, abs=1e-4)
+    assert (weight / np.sqrt(tau)).mean() == pytest.approx(2.0, abs=1e-2)
 
 
 def test_golden_schedule_maps(shared) -> None:

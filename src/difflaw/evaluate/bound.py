@@ -1,7 +1,7 @@
 """Validation bound: stratified λ, common random numbers, and the standard error that goes with it.
 
 NELBO = ∫ E_z[w·(KL+IS)] dλ over the range = mass · E_{λ~p}[integrand], one λ for all tokens of a sequence (independent
-λ per token would not bound the likelihood). Prior and reconstruction terms beyond the range are left out, as in
+λ per token would not bound the likelihood), drawn more densely where the integrand is noisy (`LogSnrRange.stratified`). Prior and reconstruction terms beyond the range are left out, as in
 2512.10858 (α = 1.2e-4 is left at each end of ±9).
 """
 
@@ -35,11 +35,12 @@ class BoundEstimate:
         return self.nats / (math.log(2.0) * bytes_per_token)
 
 
-def evaluation_log_snr(family: Family, count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """λ per row (count,), one in each stratum, and the stratum of each row; the same for every model and family."""
+def evaluation_log_snr(family: Family, count: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """λ, its weight and its stratum for each of ``count`` rows; the same for every model and family."""
     draw = generator(seed, Stream.EVALUATION, count)
     order = draw.permutation(count)
-    return family.span.stratified(count, float(draw.random()), order), order
+    log_snr, weight = family.span.stratified(count, float(draw.random()), order)
+    return log_snr, weight, order
 
 
 def successive_difference_error(values_in_order: np.ndarray) -> float:
@@ -70,7 +71,7 @@ def validation_bound(
     """
     device = model.lm_head.weight.device
     count, length = x_NL.shape
-    log_snr, stratum = evaluation_log_snr(family, count, seed)
+    log_snr, weight, stratum = evaluation_log_snr(family, count, seed)
     bounds, losses = np.empty(count), np.empty(count)
     for start in range(0, count, micro_batch):
         rows = np.arange(start, min(start + micro_batch, count))
@@ -80,10 +81,10 @@ def validation_bound(
         numbers = score(model, family, Corrupted(x, z, lam, torch.ones_like(x, dtype=torch.bool)), precision)
         bounds[rows] = family.bound_of(numbers, x, z, lam).double().mean(1).cpu().numpy()
         losses[rows] = family.loss_of(numbers, x, z, lam).double().mean(1).cpu().numpy()
-    if family.exact:
+    if family.exact:  # no noise was drawn, so λ and its weight mean nothing
         error = float(bounds.std(ddof=1)) / math.sqrt(count) if count > 1 else math.inf
         nats = float(bounds.mean())
     else:
-        bounds = bounds * family.span.mass
+        bounds, losses = bounds * weight * family.span.mass, losses * weight
         error, nats = successive_difference_error(bounds[np.argsort(stratum)]), float(bounds.mean())
     return BoundEstimate(nats, error, float(losses.mean()), count, count * length)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import time
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -78,6 +79,7 @@ def run_cells(
             initargs=(threads,),
         )
         futures: dict[Future[str], str] = {}
+        started = time.time()
         try:
             for name in pending:
                 path = str(ladder.run(name).path)
@@ -89,7 +91,7 @@ def run_cells(
                     future.result()
                 tick()
         except BrokenProcessPool:
-            _blame(ladder, pending, attempts)
+            _blame(ladder, pending, attempts, started)
         except KeyboardInterrupt:
             _stop(pool)
             raise
@@ -97,12 +99,11 @@ def run_cells(
             pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _blame(ladder: LadderDirectory, pending: list[str], attempts: dict[str, int]) -> None:
+def _blame(ladder: LadderDirectory, pending: list[str], attempts: dict[str, int], since: float) -> None:
     """A worker died: the cells that had begun and not ended may be at fault; twice at fault is failed."""
     for name in pending:
         run = ladder.run(name)
-        begun = (run.path / "lock").exists() and run.summary() is None
-        if not begun:
+        if run.summary() is not None or not run.begun_since(since):
             continue
         attempts[name] = attempts.get(name, 0) + 1
         if attempts[name] >= ATTEMPTS:

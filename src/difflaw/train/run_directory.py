@@ -124,4 +124,10 @@ class RunDirectory:
         self.path.mkdir(parents=True, exist_ok=True)
         with (self.path / "lock").open("a") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
+            os.utime(file.fileno())
             yield
+
+    def begun_since(self, moment: float) -> bool:
+        """Whether a writer has held the folder since ``moment`` (seconds since the epoch)."""
+        path = self.path / "lock"
+        return path.exists() and path.stat().st_mtime >= moment
