@@ -106,7 +106,7 @@ def test_a_killed_worker_is_replaced(finished, cache, tmp_path) -> None:
     environment = {**os.environ, "DIFFLAW_CACHE": str(cache), "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-m", "difflaw", "ladder", "run", str(finished / "ladder.yaml"), "-o", str(out)]
     process = subprocess.Popen(
-        command + ["--workers", "1"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment
+        [*command, "--workers", "1"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment
     )
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline and not list(out.glob("runs/*/metrics.jsonl")):

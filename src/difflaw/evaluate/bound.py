@@ -1,8 +1,9 @@
 """Validation bound: stratified λ, common random numbers, and the standard error that goes with it.
 
-NELBO = ∫ E_z[w·(KL+IS)] dλ over the range = mass · E_{λ~p}[integrand], one λ for all tokens of a sequence (independent
-λ per token would not bound the likelihood), drawn more densely where the integrand is noisy (`LogSnrRange.stratified`). Prior and reconstruction terms beyond the range are left out, as in
-2512.10858 (α = 1.2e-4 is left at each end of ±9).
+NELBO = ∫ E_z[w·(KL+IS)] dλ over the range = mass · E_{λ~p}[integrand], with one λ for all tokens of a sequence
+(independent λ per token would not bound the likelihood), drawn more densely where the integrand is noisy
+(`LogSnrRange.stratified`). Prior and reconstruction terms beyond the range are left out, as in 2512.10858 (α = 1.2e-4
+is left at each end of ±9).
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 from difflaw.errors import InputError
@@ -20,7 +21,19 @@ FAMILIES: dict[str, type[Family]] = {
 }
 ALIASES = {"ar": "autoregressive"}
 
-__all__ = ["FAMILIES", "Autoregressive", "Corrupted", "Duo", "Family", "Gidd", "Mdlm", "get", "names", "resolve"]
+__all__ = [
+    "FAMILIES",
+    "Autoregressive",
+    "Corrupted",
+    "Duo",
+    "Family",
+    "Gidd",
+    "Mdlm",
+    "check",
+    "get",
+    "names",
+    "resolve",
+]
 
 
 def names() -> list[str]:
@@ -44,7 +57,25 @@ def get(name: str, vocab_size: int, mask_id: int, **options: Any) -> Family:
     Raises InputError for an unknown name, an option the family has not, or a value out of range.
     """
     family, implied = resolve(name)
+    known = [option for cls in FAMILIES[family].__mro__ if cls is not object for option in _options_of(cls)]
+    for option in options:
+        if option not in known:
+            own = ", ".join(dict.fromkeys(known)) or "none"
+            raise InputError(f"family {name!r} has no option {option!r}; it has {own}")
     try:
         return FAMILIES[family](vocab_size, mask_id, **{**implied, **options})
     except (TypeError, ValueError) as error:
         raise InputError(f"family {name!r}: {error}") from None
+
+
+def check(name: str, options: dict[str, Any]) -> None:
+    """InputError if ``name`` with ``options`` (those a config may set) cannot be built over any vocabulary."""
+    get(name, 8, 3, **options)
+
+
+def _options_of(cls: type) -> list[str]:
+    """Keyword-only arguments of a class's constructor."""
+    if "__init__" not in vars(cls):
+        return []
+    parameters = inspect.signature(vars(cls)["__init__"]).parameters.values()
+    return [p.name for p in parameters if p.kind is p.KEYWORD_ONLY]

@@ -1,8 +1,8 @@
 """Duo's base: uniform-state diffusion over all V ids, its ELBO in the stable form (2506.10892; 2602.15014 `DUO_BASE`).
 
 Notation: α = σ(λ), x̂ = p with the mask suppressed, c = (1-α)/V, r = α/c = V·e^λ. Noise may land on the mask id, which
-the network never predicts (facts: beyond-masked §0.8). The network is told nothing of λ. The curriculum and distillation
-of the Duo papers are not here: the scaling study uses neither.
+the network never predicts (facts: beyond-masked §0.8). The network is told nothing of λ. The curriculum and the
+distillation of the Duo papers are not here: the scaling study uses neither.
 """
 
 from __future__ import annotations

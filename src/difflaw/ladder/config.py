@@ -7,7 +7,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from difflaw.data.config import DataConfig
-from difflaw.families import names, resolve
+from difflaw.errors import InputError
+from difflaw.families import check
 from difflaw.model.accounting import FLOP_CONVENTIONS, PARAMETER_CONVENTIONS
 from difflaw.model.config import default_heads
 from difflaw.train.config import ConditioningConfig
@@ -16,7 +17,7 @@ NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class FamilyConfig(_Section):
@@ -35,14 +36,13 @@ class FamilyConfig(_Section):
             raw = {"label": raw["name"] if raw["name"] != "ar" else "autoregressive", **raw}
         return raw
 
-    @field_validator("name")
-    @classmethod
-    def _known(cls, value: str) -> str:
+    @model_validator(mode="after")
+    def _can_be_built(self) -> FamilyConfig:
         try:
-            resolve(value)
-        except ValueError:
-            raise ValueError(f"unknown family {value!r}: use one of {', '.join(names())}") from None
-        return value
+            check(self.name, self.options)
+        except InputError as error:
+            raise ValueError(str(error)) from None
+        return self
 
 
 class Rung(_Section):

@@ -79,6 +79,12 @@ def make_plan(config: LadderConfig, store: TokenStore) -> Plan:
 
     Raises InputError when a budget can be met by no rung, or a horizon would repeat the data more than ``max_epochs``.
     """
+    for part, tokens in (("training", store.train_tokens), ("validation", store.validation_tokens)):
+        if tokens < config.context:
+            raise InputError(
+                f"data: {tokens:,} {part} tokens do not fill one context of {config.context:,}; "
+                "give more text or a smaller context"
+            )
     cells: list[Cell] = []
     for rung in config.rungs:
         model = model_config(config, rung, store.vocab_size)
@@ -88,7 +94,6 @@ def make_plan(config: LadderConfig, store: TokenStore) -> Plan:
             cells.extend(_cells(config, rung, model, family, seed, horizons, store))
     plan = Plan(config, tuple(cells), tuple(_warnings(config, cells)), store.summary())
     _check_budgets(plan)
-    _check_epochs(plan, store)
     return plan
 
 
@@ -121,6 +126,7 @@ def _cells(
         total = max(steps)
         if total < SHORTEST_RUN:
             continue
+        epochs = _epochs(config, family, rung, total * tokens_per_step, store)
         warmup = round(config.warmup * total) if config.warmup < 1 else round(config.warmup)
         cooldown = round(config.cooldown * total) if config.cooldown < 1 else round(config.cooldown)
         warmup = min(warmup, total // 2)
@@ -162,7 +168,7 @@ def _cells(
                     counts.params(config.params),
                     counts.flops_per_token(config.flops),
                     {s: b for s, b in steps.items() if b and s >= SHORTEST_RUN},
-                    total * tokens_per_step / max(1, store.train_tokens // config.context * config.context),
+                    epochs,
                     (batch, rate, Derived("beta2", beta2, "0.99, or 0.98 from 256 sequences on", "2512.10858, sweep"))
                     if config.beta2 is None
                     else (batch, rate),
@@ -219,15 +225,16 @@ def _check_budgets(plan: Plan) -> None:
         )
 
 
-def _check_epochs(plan: Plan, store: TokenStore) -> None:
-    worst = max(plan.cells, key=lambda cell: cell.epochs)
-    if worst.epochs > plan.config.max_epochs:
+def _epochs(config: LadderConfig, family: FamilyConfig, rung: Rung, tokens: int, store: TokenStore) -> float:
+    """How often the run sees its data; InputError when that is more than ``max_epochs``."""
+    epochs = tokens / (store.train_tokens // config.context * config.context)
+    if epochs > config.max_epochs:
         raise InputError(
-            f"data: {store.train_tokens:,} training tokens are too few for {worst.run.label} "
-            f"{worst.run.model.width}x{worst.run.model.layers}, which trains on {worst.tokens:,}: "
-            f"{worst.epochs:.1f} epochs. "
-            f"Give more text, smaller budgets, or max_epochs: {math.ceil(worst.epochs)} to repeat it knowingly"
+            f"data: {store.train_tokens:,} training tokens are too few for {family.label} {rung.width}x{rung.depth}, "
+            f"which trains on {tokens:,}: {epochs:.1f} epochs. "
+            f"Give more text, smaller budgets, or max_epochs: {math.ceil(epochs)} to repeat it knowingly"
         )
+    return epochs
 
 
 def _warnings(config: LadderConfig, cells: list[Cell]) -> list[str]:

@@ -17,7 +17,7 @@ from difflaw.train.config import ConditioningConfig
 class TrainConfig(BaseModel):
     """What `difflaw train` reads; keys mean what they mean in a ladder."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     name: str = Field(pattern=NAME_PATTERN)
     data: DataConfig = DataConfig()

@@ -15,7 +15,7 @@ from difflaw.noise.conditioning import Conditioning
 class OptimizerConfig(BaseModel):
     """LaProp (or AdamW) under CompleteP; ``lr`` is the base rate η."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     name: Literal["laprop", "adamw"] = "laprop"
     lr: float = Field(gt=0)
