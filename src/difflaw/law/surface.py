@@ -17,6 +17,8 @@ from difflaw.law.results import Interval, Surface
 
 GRID = np.geomspace(0.03, 1.5, 39)
 REFUSE, WARN = 1e5, 1e3
+POOR = 0.03
+"""Root mean square residual of ln L above which the additive form does not hold (good ladders show 0.001 to 0.01)."""
 TUNING = 1.345 * 1.4826
 """Huber's tuning constant (95 % efficient for normal errors) times the factor from MAD to standard deviation."""
 
@@ -78,8 +80,13 @@ def fit_surface(
             f"the data cannot tell size from tokens (condition number {condition:.1e}): no surface; "
             "vary tokens at fixed size and size at fixed tokens",
         )
+    rmse = float(np.sqrt(np.mean(residual**2)))
+    if rmse >= float(data.y.std()):
+        return None, (misfit_words(rmse) + "worse than a constant does: no surface",)
     a, b, e, alpha, beta = (float(v) for v in theta)
     warnings = _doubts(ln_n, ln_d, count, condition, agree, len(found))
+    if rmse > POOR:
+        warnings.append(misfit_words(rmse) + "more than its numbers should be trusted with")
     covariance = clustered(jacobian, residual, cluster, delta) if count > 5 else None
     shift = (float(ln_n.mean()), float(ln_d.mean()))
     intervals = {} if covariance is None else _intervals(theta, covariance, shift, count - 5, level, count < len(n))
@@ -98,7 +105,7 @@ def fit_surface(
         intervals=intervals,
         huber_delta=float(delta),
         objective=objective,
-        rmse_log=float(np.sqrt(np.mean(residual**2))),
+        rmse_log=rmse,
         condition=condition,
         starts_agreeing=(agree, len(found)),
         points=len(n),
@@ -106,6 +113,14 @@ def fit_surface(
         warnings=tuple(warnings),
     )
     return surface, tuple(warnings)
+
+
+def misfit_words(rmse: float) -> str:
+    """Beginning of a sentence about a bad fit."""
+    return (
+        f"the surface E + A/N^alpha + B/D^beta misses the losses by {100 * rmse:.0f} % "
+        "(root mean square; some runs may still be on the plateau before learning sets in), "
+    )
 
 
 def grid_starts(data: _Data, count: int = 4) -> list[np.ndarray]:

@@ -117,9 +117,13 @@ def finish(axis: Axes, x: tuple[str, str] | None, y: tuple[str, str] | None) -> 
         axis.set_ylabel(y[0])
 
 
+def _columns(labels: Sequence[str]) -> int:
+    """As many columns as fit beside each other: a row of about 110 characters, keys counted as eight."""
+    widest = max((len(label) + 8 for label in labels), default=1)
+    return max(1, min(len(labels), 7, 125 // widest if sum(len(label) + 8 for label in labels) > 125 else len(labels)))
+
+
 def legend_below(figure: Figure, handles: Sequence, labels: Sequence[str], title: str | None = None) -> None:
     """One legend for the whole figure, outside the panels, so that it hides nothing."""
     if handles:
-        figure.legend(
-            handles, labels, loc="outside lower center", ncols=min(len(labels), 7), frameon=False, title=title
-        )
+        figure.legend(handles, labels, loc="outside lower center", ncols=_columns(labels), frameon=False, title=title)
