@@ -13,15 +13,20 @@ from typing import Any
 from difflaw.errors import InputError
 
 
-def write_atomically(path: Path, text: str) -> None:
-    """Write beside ``path``, then rename: readers see the old file or the new one, never a part."""
+def write_atomically(path: Path, content: str | bytes) -> Path:
+    """Write beside ``path``, then rename: readers see the old file or the new one, never a part; text is UTF-8.
+
+    Folders are made where missing.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_bytes(content.encode("utf-8") if isinstance(content, str) else content)
         os.replace(temporary, path)
     except OSError:
         temporary.unlink(missing_ok=True)
         raise
+    return path
 
 
 def write_json(path: Path, value: Any) -> None:

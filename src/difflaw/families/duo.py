@@ -14,31 +14,22 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from difflaw.families.base import Corrupted, Family
-from difflaw.families.corruption import corrupt_with
+from difflaw.families.diffusion import Diffusion
 from difflaw.families.divergences import divergences
 from difflaw.model.head import TokenNumbers
 from difflaw.noise.clock import sigmoid
 from difflaw.noise.streams import Stream, uniforms
 
 
-class Duo(Family):
+class Duo(Diffusion):
     """Every token jumps to any of the V ids alike; the network learns the leave-one-out posterior."""
 
     name: ClassVar[str] = "duo"
 
     # -- forward process: q(z|x) = α·1[z=x] + (1-α)/V ----------------------------------------------------------------
 
-    def corrupt(self, x_BL: Tensor, sample_index_B: Tensor | np.ndarray, seed: int) -> Corrupted:
-        """Conditioning, λ and z of a training batch."""
-        return corrupt_with(self, self._sample, x_BL, sample_index_B, seed)
-
-    def noise(self, x_BL: Tensor, log_snr_BL: Tensor, sample_index_B: np.ndarray, seed: int) -> Tensor:
+    def sample(self, x: np.ndarray, log_snr: np.ndarray, index: np.ndarray, seed: int) -> np.ndarray:
         """Z ~ q_λ(·|x), (B, L)."""
-        z = self._sample(x_BL.cpu().numpy(), log_snr_BL.double().cpu().numpy(), np.asarray(sample_index_B), seed)
-        return torch.from_numpy(z).to(x_BL.device)
-
-    def _sample(self, x: np.ndarray, log_snr: np.ndarray, index: np.ndarray, seed: int) -> np.ndarray:
         u = np.moveaxis(uniforms(seed, Stream.CORRUPTION, index, 3, x.shape[1]), 1, 0)
         token = np.minimum((u[2] * self.vocab_size).astype(np.int64), self.vocab_size - 1)
         return np.where(u[0] < sigmoid(log_snr), x, token)

@@ -12,8 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from difflaw.families.base import Corrupted, Family
-from difflaw.families.corruption import corrupt_with
+from difflaw.families.diffusion import Diffusion
 from difflaw.families.divergences import divergences
 from difflaw.model.head import TokenNumbers
 from difflaw.noise.clock import LogSnrRange
@@ -22,7 +21,7 @@ from difflaw.noise.mixing import NOISE_TYPES, HybridMixing
 from difflaw.noise.streams import Stream, uniforms
 
 
-class Gidd(Family):
+class Gidd(Diffusion):
     """The dial between masked and uniform diffusion: five named noise types, or any shift and scale in (0, 1]."""
 
     name: ClassVar[str] = "gidd"
@@ -53,16 +52,8 @@ class Gidd(Family):
 
     # -- forward process: q_λ(z|x) = α·1[z=x] + (1-α)·π_λ(z) ------------------------------------------------------
 
-    def corrupt(self, x_BL: Tensor, sample_index_B: Tensor | np.ndarray, seed: int) -> Corrupted:
-        """Empty tokens, clean prompts, λ and z of a training batch (facts §3.1)."""
-        return corrupt_with(self, self._sample, x_BL, sample_index_B, seed)
-
-    def noise(self, x_BL: Tensor, log_snr_BL: Tensor, sample_index_B: np.ndarray, seed: int) -> Tensor:
+    def sample(self, x: np.ndarray, log_snr: np.ndarray, index: np.ndarray, seed: int) -> np.ndarray:
         """Z ~ q_λ(·|x), (B, L)."""
-        z = self._sample(x_BL.cpu().numpy(), log_snr_BL.double().cpu().numpy(), np.asarray(sample_index_B), seed)
-        return torch.from_numpy(z).to(x_BL.device)
-
-    def _sample(self, x: np.ndarray, log_snr: np.ndarray, index: np.ndarray, seed: int) -> np.ndarray:
         u = uniforms(seed, Stream.CORRUPTION, index, 3, x.shape[1])
         return self.mixing.sample(x, log_snr, np.moveaxis(u, 1, 0))
 

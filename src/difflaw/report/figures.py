@@ -15,11 +15,11 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, NullLocator
 
+from difflaw.files import write_atomically
 from difflaw.law.results import Laws, PowerLaw
 from difflaw.report.bowls import learning_rate_bowls
 from difflaw.report.canvas import INK, empty, finish, label_of, legend_below, sheet, styled
 from difflaw.report.colours import in_order, sequence, style_of
-from difflaw.report.files import write_atomic
 from difflaw.report.numbers import compact, scientific, significant
 from difflaw.report.series import (
     best_point,
@@ -296,5 +296,5 @@ def save_figures(
             continue
         buffer = io.BytesIO()
         figure.savefig(buffer, format="png", dpi=DPI)
-        paths.append(write_atomic(Path(directory) / f"{name}.png", buffer.getvalue()))
+        paths.append(write_atomically(Path(directory) / f"{name}.png", buffer.getvalue()))
     return paths

@@ -15,7 +15,6 @@ from difflaw.ladder.status import cell_statuses
 from difflaw.ladder.table import ladder_table
 from difflaw.law import Laws, fit_laws, laws_as_json, published_laws, reading, table_from_frame
 from difflaw.report.figures import save_figures
-from difflaw.report.files import write_atomic
 from difflaw.report.page import write_report
 
 
@@ -60,7 +59,7 @@ def write_ladder_report(ladder: LadderDirectory, samples: Sequence[str] = ()) ->
     with room_on_disk(ladder.path):
         buffer = io.BytesIO()
         table.to_parquet(buffer, index=False)
-        table_path = write_atomic(ladder.path / "table.parquet", buffer.getvalue())
+        table_path = write_atomically(ladder.path / "table.parquet", buffer.getvalue())
         write_atomically(ladder.path / "table.csv", table.to_csv(index=False))
         if laws is not None:
             write_json(ladder.path / "laws.json", laws_as_json(laws))

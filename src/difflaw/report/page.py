@@ -12,9 +12,9 @@ from typing import Any, TypedDict
 import pandas as pd
 from plotly.offline import get_plotlyjs
 
+from difflaw.files import write_atomically
 from difflaw.law.results import Laws
 from difflaw.report import plots
-from difflaw.report.files import write_atomic
 from difflaw.report.markup import Markup, escape, join, listing, script_json, tag, visible
 from difflaw.report.numbers import as_float, significant
 from difflaw.report.published import published_exponents
@@ -251,4 +251,4 @@ def write_report(
     ``laws`` is None while nothing can be fitted; the page then shows what there is. All text is escaped, plotly is
     inlined once, and the page's policy forbids every network access and every script but its own.
     """
-    return write_atomic(path, page(laws, table, context, published).encode("utf-8", "replace"))
+    return write_atomically(Path(path), page(laws, table, context, published).encode("utf-8", "replace"))

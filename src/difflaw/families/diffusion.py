@@ -1,0 +1,41 @@
+"""The frame of every diffusion family's forward process: empty tokens, clean prompts, λ, then its own noise."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from difflaw.families.base import Corrupted, Family
+from difflaw.noise.conditioning import prompt_attention
+
+
+class Diffusion(Family):
+    """A family that draws z ~ q_λ(·|x) token by token; all it must say is `sample`."""
+
+    @abstractmethod
+    def sample(self, x: np.ndarray, log_snr: np.ndarray, index: np.ndarray, seed: int) -> np.ndarray:
+        """Z ~ q_λ(·|x) for x and λ of shape (B, L), row i drawn from (seed, index[i]) alone."""
+
+    def corrupt(self, x_BL: Tensor, sample_index_B: Tensor | np.ndarray, seed: int) -> Corrupted:
+        """A training batch on x's device (2512.10858 facts §3.1)."""
+        index, device, length = np.asarray(sample_index_B), x_BL.device, x_BL.shape[1]
+        x = self.conditioning.with_empty_tokens(x_BL.cpu().numpy(), self.pad_id, index, seed)
+        noised = self.conditioning.noised(length, index, seed)
+        log_snr = np.where(noised, self.conditioning.log_snr(self.span, length, index, seed), self.span.high)
+        z = np.where(noised, self.sample(x, log_snr, index, seed), x)
+        attention = prompt_attention(noised)
+        return Corrupted(
+            torch.from_numpy(x).to(device),
+            torch.from_numpy(z).to(device),
+            torch.from_numpy(log_snr).to(device, torch.float32),
+            torch.from_numpy(noised).to(device),
+            None if attention is None else torch.from_numpy(attention).to(device),
+        )
+
+    def noise(self, x_BL: Tensor, log_snr_BL: Tensor, sample_index_B: np.ndarray, seed: int) -> Tensor:
+        """Z ~ q_λ(·|x), (B, L), at the λ given: no prompt, no empty tokens."""
+        z = self.sample(x_BL.cpu().numpy(), log_snr_BL.double().cpu().numpy(), np.asarray(sample_index_B), seed)
+        return torch.from_numpy(z).to(x_BL.device)
