@@ -117,13 +117,22 @@ def finish(axis: Axes, x: tuple[str, str] | None, y: tuple[str, str] | None) -> 
         axis.set_ylabel(y[0])
 
 
-def _columns(labels: Sequence[str]) -> int:
-    """As many columns as fit beside each other: a row of about 110 characters, keys counted as eight."""
-    widest = max((len(label) + 8 for label in labels), default=1)
-    return max(1, min(len(labels), 7, 125 // widest if sum(len(label) + 8 for label in labels) > 125 else len(labels)))
+def _columns(labels: Sequence[str], inches: float) -> int:
+    """As many columns as fit beside each other, at ten characters an inch and eight for a key."""
+    room, widths = 10 * inches, [len(label) + 8 for label in labels]
+    if sum(widths) <= room:
+        return len(labels)
+    return max(1, int(room // max(widths)))
 
 
 def legend_below(figure: Figure, handles: Sequence, labels: Sequence[str], title: str | None = None) -> None:
     """One legend for the whole figure, outside the panels, so that it hides nothing."""
     if handles:
-        figure.legend(handles, labels, loc="outside lower center", ncols=_columns(labels), frameon=False, title=title)
+        figure.legend(
+            handles,
+            labels,
+            loc="outside lower center",
+            ncols=_columns(labels, figure.get_figwidth()),
+            frameon=False,
+            title=title,
+        )
