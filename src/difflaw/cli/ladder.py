@@ -35,6 +35,9 @@ def run(
         bool, typer.Option("--dry-run", help="Show cells, tokens, FLOPs and time; run nothing.")
     ] = False,
     workers: Workers = None,
+    threads: Annotated[
+        int, typer.Option("--threads", min=1, help="Threads per cell; more than 1 changes the last digits of results.")
+    ] = 1,
     extend: Annotated[
         bool, typer.Option("--extend", help="Add a changed page's cells to the ladder that is there.")
     ] = False,
@@ -82,6 +85,7 @@ def run(
             ladder,
             store.folder,
             workers=cost.workers,
+            threads=threads,
             longest_first=cost.seconds,
             tick=progress.tick,
             checkpoint_seconds=checkpoint_seconds,

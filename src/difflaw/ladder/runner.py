@@ -55,17 +55,20 @@ def run_cells(
     store_folder: Path,
     *,
     workers: int,
+    threads: int = 1,
     longest_first: dict[str, float],
     tick: Tick = lambda: None,
     checkpoint_seconds: float = 30.0,
 ) -> None:
     """Run every unfinished cell; returns when all have a summary. ``tick`` is called about twice a second.
 
+    Each worker computes with ``threads`` threads: one by default, whatever ``workers`` is, since the number of threads
+    changes the order of sums and so the last digits of every result.
+
     ``longest_first`` gives seconds by cell, to start long cells early. KeyboardInterrupt stops the workers
     and passes on; what they did up to their last checkpoint stays.
     """
     attempts: dict[str, int] = {}
-    threads = max(1, default_workers() // workers)
     while True:
         pending = [name for name, _, run in ladder.cells() if run.summary() is None]
         if not pending:
