@@ -9,9 +9,10 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from difflaw.data.config import DataConfig
 from difflaw.data.store import TokenStore
 from difflaw.errors import InputError
-from difflaw.ladder.config import NAME_PATTERN, Evaluation, FamilyConfig, LadderConfig, Rule, RuleField, Rung
+from difflaw.ladder.config import NAME_PATTERN, Evaluation, FamilyConfig, LadderConfig, Rule, RuleField
 from difflaw.ladder.plan import Cell, make_plan
 from difflaw.train.config import ConditioningConfig
+from difflaw.yaml_config import validate
 
 
 class TrainConfig(BaseModel):
@@ -52,20 +53,13 @@ class TrainConfig(BaseModel):
         return self
 
     def as_ladder(self) -> LadderConfig:
-        """The same run as a ladder of one cell."""
+        """The same run as a ladder of one cell; InputError names what a ladder would refuse."""
         own = {"family", "width", "depth", "heads", "tokens", "budget", "seed"}
         shared = {k: v for k, v in self.model_dump().items() if k not in own}
         length = {"horizons": [self.tokens]} if self.tokens is not None else {"budgets": [self.budget]}
-        rung = Rung(width=self.width, depth=self.depth, heads=self.heads)
-        return LadderConfig.model_validate(
-            {
-                **shared,
-                **length,
-                "families": [self.family.model_dump()],
-                "rungs": [rung.model_dump()],
-                "seeds": [self.seed],
-            }
-        )
+        rung = {"width": self.width, "depth": self.depth, "heads": self.heads}
+        raw = {**shared, **length, "families": [self.family.model_dump()], "rungs": [rung], "seeds": [self.seed]}
+        return validate(raw, LadderConfig, self.name)
 
 
 def plan_single(config: TrainConfig, store: TokenStore) -> Cell:
