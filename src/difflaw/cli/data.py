@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from difflaw.cli.options import Cache, Json, Set, cache_folder
+from difflaw.cli.options import Cache, Json, Set, cache_folder, speaker
 
 app = typer.Typer(help="Corpora, vocabularies, packed tokens.", no_args_is_help=True)
 
@@ -52,7 +51,7 @@ def prepare(
         if vocab_size is not None:
             raw["vocab_size"] = vocab_size
         config = validate(raw, DataConfig, "data")
-    say = (lambda line: None) if json_ else (lambda line: print(line, file=sys.stderr, flush=True))
+    say = speaker(json_)
     store = prepare_store(config, cache_folder(cache), say)
     summary = store.summary() | {"folder": str(store.folder), "entropy_floor": store.entropy_floor(context)}
     if json_:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from difflaw.cli.options import Cache, Json, Set, Workers, cache_folder
+from difflaw.cli.options import Cache, Json, Set, Workers, cache_folder, speaker
 
 if TYPE_CHECKING:
     from difflaw.data.store import TokenStore
@@ -64,7 +64,7 @@ def run(
 
     started = time.monotonic()
     config = load(file, LadderConfig, set_ or [])
-    say = _speaker(json_)
+    say = speaker(json_)
     store = prepare(config.data, cache_folder(cache), say)
     plan = make_plan(config, store)
     cost = estimate(plan, workers or default_workers())
@@ -136,10 +136,6 @@ def report(folder: Folder, cache: Cache = None, json_: Json = False) -> None:
         typer.echo(json.dumps(_report_as_json(ladder, written)))
     else:
         _show_report(ladder, written)
-
-
-def _speaker(quiet: bool) -> Any:
-    return (lambda line: None) if quiet else (lambda line: print(line, file=sys.stderr, flush=True))
 
 
 def _report(ladder: LadderDirectory, cache: Path | None) -> LadderReport:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -31,3 +33,8 @@ def cache_folder(given: Path | None) -> Path:
     if "DIFFLAW_CACHE" in os.environ:
         return Path(os.environ["DIFFLAW_CACHE"])
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "difflaw"
+
+
+def speaker(quiet: bool) -> Callable[[str], None]:
+    """What a verb says while it works: a line on standard error, or nothing under --json."""
+    return (lambda line: None) if quiet else (lambda line: print(line, file=sys.stderr, flush=True))

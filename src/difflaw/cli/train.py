@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from difflaw.cli.options import Cache, Json, Set, cache_folder
+from difflaw.cli.options import Cache, Json, Set, cache_folder, speaker
 
 
 def train(
@@ -27,7 +27,7 @@ def train(
     from difflaw.train.run_directory import RunDirectory
     from difflaw.yaml_config import load
 
-    say = (lambda line: None) if json_ else (lambda line: print(line, file=sys.stderr, flush=True))
+    say = speaker(json_)
     settings = load(config, TrainConfig, set_ or [])
     store = prepare(settings.data, cache_folder(cache), say)
     cell = plan_single(settings, store)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from difflaw.data.config import DataConfig
 from difflaw.errors import InputError
 from difflaw.families import check
 from difflaw.model.accounting import FLOP_CONVENTIONS, PARAMETER_CONVENTIONS
-from difflaw.model.config import default_heads
+from difflaw.model.config import default_heads, possible_heads
 from difflaw.train.config import ConditioningConfig
 
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
@@ -56,8 +56,8 @@ class Rung(_Section):
     @model_validator(mode="after")
     def _heads_divide(self) -> Rung:
         heads = self.attention_heads
-        if heads < 1 or self.width % heads or (self.width // heads) % 2:
-            fits = [h for h in range(1, self.width // 2 + 1) if self.width % h == 0 and (self.width // h) % 2 == 0]
+        fits = possible_heads(self.width)
+        if heads not in fits:
             raise ValueError(
                 f"rung {self.width}x{self.depth}: width {self.width} does not split into {heads} heads of even size; "
                 f"heads that do: {fits}"
@@ -140,18 +140,12 @@ class LadderConfig(_Section):
     model: dict[str, Any] = {}
     """Overrides of the backbone's constants (`model.config.ModelConfig`), e.g. soft_cap."""
 
-    @field_validator("flops")
+    @field_validator("flops", "params")
     @classmethod
-    def _flops_known(cls, value: str) -> str:
-        if value not in FLOP_CONVENTIONS:
-            raise ValueError(f"unknown convention {value!r}: use one of {', '.join(FLOP_CONVENTIONS)}")
-        return value
-
-    @field_validator("params")
-    @classmethod
-    def _params_known(cls, value: str) -> str:
-        if value not in PARAMETER_CONVENTIONS:
-            raise ValueError(f"unknown convention {value!r}: use one of {', '.join(PARAMETER_CONVENTIONS)}")
+    def _convention_known(cls, value: str, info: ValidationInfo) -> str:
+        known = FLOP_CONVENTIONS if info.field_name == "flops" else PARAMETER_CONVENTIONS
+        if value not in known:
+            raise ValueError(f"unknown convention {value!r}: use one of {', '.join(known)}")
         return value
 
     @model_validator(mode="after")

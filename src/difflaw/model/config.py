@@ -36,7 +36,7 @@ class ModelConfig(BaseModel):
     @model_validator(mode="after")
     def _shapes(self) -> ModelConfig:
         if self.width % self.heads:
-            fits = [h for h in range(1, self.width // 2 + 1) if self.width % h == 0 and self.width // h % 2 == 0]
+            fits = possible_heads(self.width)
             raise ValueError(f"width {self.width} is not divisible by {self.heads} heads: use one of {fits}")
         if self.head_dim % 2:
             raise ValueError(f"width/heads = {self.head_dim} is odd, and rotary positions need an even number")
@@ -53,8 +53,13 @@ class ModelConfig(BaseModel):
         return 512.0 / self.width if self.head_scale is None else self.head_scale
 
 
+def possible_heads(width: int) -> list[int]:
+    """Numbers of heads that split ``width`` into even parts, as rotary positions need."""
+    return [heads for heads in range(1, width // 2 + 1) if width % heads == 0 and (width // heads) % 2 == 0]
+
+
 def default_heads(width: int) -> int:
     """Heads of 64 up to width 1024 and of 128 above (the papers' rule); below 128, heads of about 32."""
     target = 128 if width > 1024 else 64 if width >= 128 else 32
-    fits = [h for h in range(1, width // 2 + 1) if width % h == 0 and width // h % 2 == 0]
+    fits = possible_heads(width)
     return min(fits, key=lambda h: (abs(width / h - target), h)) if fits else 1

@@ -22,7 +22,6 @@ class Stream(IntEnum):
     CORRUPTION = 3
     EMPTY_TOKENS = 4
     EVALUATION = 5
-    INITIALISATION = 6
 
 
 def generator(seed: int, stream: Stream, index: int) -> np.random.Generator:
