@@ -65,11 +65,11 @@ def test_stratified_levels_beat_independent_ones() -> None:
     means = []
     for seed in range(40):
         draw = np.random.default_rng(seed)
-        lam = torch.from_numpy(family.span.from_uniform(draw.random(64))).float()[:, None].expand(-1, CONTEXT)
-        x = torch.from_numpy(ROWS)
-        z = family.noise(x, lam, np.arange(64) + 1000 * seed, seed)
+        lam = family.span.from_uniform(draw.random(64))
+        batch = family.corrupt_at(torch.from_numpy(ROWS), lam, np.arange(64) + 1000 * seed, seed)
         with torch.no_grad():
-            means.append(family.span.mass * float(family.bound(model.logits(z), x, z, lam).mean()))
+            bound = family.bound(model.logits(batch.z_BL), batch.x_BL, batch.z_BL, batch.log_snr_BL)
+        means.append(family.span.mass * float(bound.mean()))
     assert np.std(stratified) < np.std(means)
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import pytest
 import torch
@@ -76,7 +74,7 @@ def test_context_free_predictor_gives_its_cross_entropy() -> None:
 def test_noise_lands_on_every_id() -> None:
     family = get("duo", 7, 3)
     x = torch.full((500, 20), 5)
-    z = family.noise(x, torch.full(x.shape, -9.0), np.arange(500), 0)
+    z = family.corrupt_at(x, np.full(500, -9.0), np.arange(500), 0).z_BL
     counts = torch.bincount(z.reshape(-1), minlength=7).double() / z.numel()
     assert torch.allclose(counts, torch.full((7,), 1 / 7, dtype=torch.float64), atol=0.02)
 
@@ -88,5 +86,5 @@ def test_a_mask_in_the_noise_gives_finite_gradients() -> None:
     bound = family.bound(logits, x, z, torch.tensor([[-9.0, 0.0, 9.0], [-9.0, 0.0, 9.0]]))
     bound.sum().backward()
     assert torch.isfinite(bound).all()
+    assert logits.grad is not None
     assert torch.isfinite(logits.grad).all()
-    assert math.isfinite(float(bound.sum()))

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from difflaw.families.base import Corrupted, Family
+from difflaw.families.base import Family
 from difflaw.families.score import score
 from difflaw.model.transformer import Transformer
 from difflaw.noise.streams import Stream, generator
@@ -77,11 +77,11 @@ def validation_bound(
     for start in range(0, count, micro_batch):
         rows = np.arange(start, min(start + micro_batch, count))
         x = torch.from_numpy(np.asarray(x_NL[rows], dtype=np.int64)).to(device)
-        lam = torch.from_numpy(log_snr[rows]).to(device, torch.float32)[:, None].expand(-1, length).contiguous()
-        z = family.noise(x, lam, rows, seed)
-        numbers = score(model, family, Corrupted(x, z, lam, torch.ones_like(x, dtype=torch.bool)), precision)
-        bounds[rows] = family.bound_of(numbers, x, z, lam).double().mean(1).cpu().numpy()
-        losses[rows] = family.loss_of(numbers, x, z, lam).double().mean(1).cpu().numpy()
+        batch = family.corrupt_at(x, log_snr[rows], rows, seed)
+        numbers = score(model, family, batch, precision)
+        seen = numbers, batch.x_BL, batch.z_BL, batch.log_snr_BL
+        bounds[rows] = family.bound_of(*seen).double().mean(1).cpu().numpy()
+        losses[rows] = family.loss_of(*seen).double().mean(1).cpu().numpy()
     if family.exact:  # no noise was drawn, so λ and its weight mean nothing
         error = float(bounds.std(ddof=1)) / math.sqrt(count) if count > 1 else math.inf
         nats = float(bounds.mean())

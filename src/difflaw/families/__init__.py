@@ -8,7 +8,9 @@ from typing import Any
 from difflaw.errors import InputError
 from difflaw.families.autoregressive import Autoregressive
 from difflaw.families.base import Corrupted, Family
+from difflaw.families.block import Block
 from difflaw.families.duo import Duo
+from difflaw.families.esolm import EsoLm
 from difflaw.families.gidd import Gidd
 from difflaw.families.mdlm import Mdlm
 from difflaw.noise.mixing import NOISE_TYPES
@@ -18,14 +20,18 @@ FAMILIES: dict[str, type[Family]] = {
     "gidd": Gidd,
     "mdlm": Mdlm,
     "duo": Duo,
+    "esolm": EsoLm,
+    "block": Block,
 }
-ALIASES = {"ar": "autoregressive"}
+ALIASES = {"ar": "autoregressive", "eso-lm": "esolm", "bd3lm": "block", "bd3-lm": "block"}
 
 __all__ = [
     "FAMILIES",
     "Autoregressive",
+    "Block",
     "Corrupted",
     "Duo",
+    "EsoLm",
     "Family",
     "Gidd",
     "Mdlm",

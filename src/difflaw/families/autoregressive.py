@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from difflaw.errors import InputError
 from difflaw.families.base import Corrupted, Family
 from difflaw.model.head import TokenNumbers
 
@@ -21,19 +22,20 @@ class Autoregressive(Family):
 
     name: ClassVar[str] = "autoregressive"
     causal: ClassVar[bool] = True
-    exact: ClassVar[bool] = True
+    can_infill: ClassVar[bool] = False
+    exact: bool = True
 
     # -- forward process: the one-token shift -------------------------------------------------------------------
 
     def corrupt(self, x_BL: Tensor, sample_index_B: Tensor | np.ndarray, seed: int) -> Corrupted:
         """Shift by one; conditioning does not apply (every prefix is a prompt already)."""
+        z_BL = torch.cat([torch.full_like(x_BL[:, :1], self.bos_id), x_BL[:, :-1]], dim=1)
         log_snr = torch.full(x_BL.shape, self.span.high, device=x_BL.device)
-        z_BL = self.noise(x_BL, log_snr, np.asarray(sample_index_B), seed)
         return Corrupted(x_BL, z_BL, log_snr, torch.ones_like(x_BL, dtype=torch.bool))
 
-    def noise(self, x_BL: Tensor, log_snr_BL: Tensor, sample_index_B: np.ndarray, seed: int) -> Tensor:
-        """[BOS, x_1 … x_{L-1}] for any λ."""
-        return torch.cat([torch.full_like(x_BL[:, :1], self.bos_id), x_BL[:, :-1]], dim=1)
+    def corrupt_at(self, x_BL: Tensor, log_snr_B: np.ndarray, sample_index_B: np.ndarray, seed: int) -> Corrupted:
+        """The same for any λ."""
+        return self.corrupt(x_BL, sample_index_B, seed)
 
     # -- training loss, bound -----------------------------------------------------------------------------------
 
@@ -49,4 +51,8 @@ class Autoregressive(Family):
 
     def reverse(self, logits_BLV: Tensor, z_BL: Tensor, log_snr_t: Tensor, log_snr_s: Tensor) -> Tensor:
         """Distribution of each next token, (B, L, V); λ has no meaning here."""
+        if bool((z_BL == self.mask_id).any()):
+            raise InputError("z: holds the mask; autoregressive predicts the next token only and cannot fill in")
         return self.predict(logits_BLV)
+
+    # -- what the network is told: nothing ------------------------------------------------------------------------

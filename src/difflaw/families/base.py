@@ -1,4 +1,4 @@
-"""What every family says, in this order: forward process, training loss, bound, reverse step.
+"""What every family says, in this order: forward process, training loss, bound, reverse step, what it is told.
 
 A family turns the three numbers a token of `model.head` into its loss and its bound, so no family file holds a
 vocabulary-wide sum. Shapes: B sequences, L positions, V vocabulary; λ is the log-SNR.
@@ -14,17 +14,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from difflaw.errors import InputError
 from difflaw.model.head import TokenNumbers, numbers_from_logits
+from difflaw.model.soft import SoftTokens
 from difflaw.noise.clock import LogSnrRange
 from difflaw.noise.conditioning import Conditioning
 
 
 @dataclass(frozen=True)
 class Corrupted:
-    """A training batch after the forward process; all tensors (B, L) but ``attention``.
+    """A batch after the forward process; tensors (B, L) unless said otherwise.
 
-    ``x_BL`` are the targets (they differ from the input where empty tokens went in), ``z_BL`` what the network
-    reads, ``noised_BL`` is True on the tokens that are scored, ``attention`` (B, L, L) True = may attend, or None.
+    ``x_BL`` are the targets in the order the network reads them (Eso-LM shuffles; empty tokens may have gone in),
+    ``z_BL`` what it reads, ``noised_BL`` is True on the tokens that are scored. The rest says how it reads:
     """
 
     x_BL: Tensor
@@ -32,6 +34,19 @@ class Corrupted:
     log_snr_BL: Tensor
     noised_BL: Tensor
     attention: Tensor | None = None
+    """(B, L, L) or (L, L), True = may attend; None is the network's default."""
+    positions_BL: Tensor | None = None
+    """Where each token stands in the text; None is 0 … L-1."""
+    clean_BL: Tensor | None = None
+    """A clean copy of the sequence, read behind z: one pass over [z ; clean], of which the first L outputs count."""
+    beside_B: Tensor | None = None
+    """Rows (B,) that read the clean copy; None is all of them, when there is one."""
+    beside_attention: Tensor | None = None
+    """(2L, 2L) for the rows that read [z ; clean]."""
+    soft: SoftTokens | None = None
+    """What the network reads in place of z's embeddings (Duo's curriculum)."""
+    importance_BL: Tensor | None = None
+    """p(λ)/q(λ) where training draws λ from another density q; multiplies the loss."""
 
 
 class Family(ABC):
@@ -40,7 +55,9 @@ class Family(ABC):
     name: ClassVar[str]
     causal: ClassVar[bool] = False
     """Whether the network runs with causal attention."""
-    exact: ClassVar[bool] = False
+    can_infill: ClassVar[bool] = True
+    """Whether any set of positions can be given and the rest filled in."""
+    exact: bool = False
     """Whether the bound is the exact negative log-likelihood, with no noise to draw."""
 
     def __init__(
@@ -66,8 +83,12 @@ class Family(ABC):
         """The batch the network is trained on: a pure function of (x, sample index, seed)."""
 
     @abstractmethod
-    def noise(self, x_BL: Tensor, log_snr_BL: Tensor, sample_index_B: np.ndarray, seed: int) -> Tensor:
-        """Z ~ q_λ(·|x) at a given λ, (B, L): what evaluation uses with its own λ."""
+    def corrupt_at(self, x_BL: Tensor, log_snr_B: np.ndarray, sample_index_B: np.ndarray, seed: int) -> Corrupted:
+        """The batch evaluation judges, one given λ a sequence: every token noised, no prompt, no empty tokens."""
+
+    def passes(self, context: int) -> tuple[tuple[float, int], ...]:
+        """(share of the sequences, length of their pass in units of the context): what the network costs."""
+        return ((1.0, 1),)
 
     # -- what loss and bound need from the vocabulary ---------------------------------------------------------
 
@@ -96,11 +117,13 @@ class Family(ABC):
         return numbers_from_logits(logits_BLV, x_BL, self.mask_id, z, self.log_ratio(log_snr_BL))
 
     def loss(self, logits_BLV: Tensor, x_BL: Tensor, z_BL: Tensor, log_snr_BL: Tensor) -> Tensor:
-        """Training loss per token (B, L) from full logits."""
+        """Training loss per token (B, L) from full logits; InputError names an argument that does not fit."""
+        self._check_arguments(logits_BLV, x_BL, z_BL, log_snr_BL)
         return self.loss_of(self.numbers(logits_BLV, x_BL, z_BL, log_snr_BL), x_BL, z_BL, log_snr_BL)
 
     def bound(self, logits_BLV: Tensor, x_BL: Tensor, z_BL: Tensor, log_snr_BL: Tensor) -> Tensor:
-        """NELBO integrand per token (B, L) from full logits, unclipped."""
+        """NELBO integrand per token (B, L) from full logits, unclipped; InputError as for `loss`."""
+        self._check_arguments(logits_BLV, x_BL, z_BL, log_snr_BL)
         return self.bound_of(self.numbers(logits_BLV, x_BL, z_BL, log_snr_BL), x_BL, z_BL, log_snr_BL)
 
     # -- reverse step -----------------------------------------------------------------------------------------
@@ -110,7 +133,39 @@ class Family(ABC):
         """p(z_s | z_t) with the network's prediction in place of x, (B, L, V); λ_s > λ_t, shapes (B, L) or scalar."""
 
     def predict(self, logits_BLV: Tensor) -> Tensor:
-        """Softmax with the mask suppressed, (B, L, V)."""
+        """Softmax with the mask suppressed, (B, L, V): the posterior of each token given all *others* (design §4.2)."""
         logits = logits_BLV.clone()
         logits[..., self.mask_id] = -torch.inf
         return logits.softmax(-1)
+
+    # -- what the network is told -----------------------------------------------------------------------------
+
+    def told(self, log_snr_BL: Tensor) -> Tensor:
+        """σ for a backbone with adaLN, (B, 1) or (B, L); zero by default, which makes adaLN a learned constant."""
+        return torch.zeros_like(log_snr_BL[:, :1])
+
+    # -- arguments --------------------------------------------------------------------------------------------
+
+    def _check_arguments(self, logits: Tensor, x: Tensor, z: Tensor, log_snr: Tensor) -> None:
+        if logits.shape[-1] != self.vocab_size:
+            raise InputError(f"logits: last axis is {logits.shape[-1]}, the vocabulary has {self.vocab_size} ids")
+        for name, ids in (("x", x), ("z", z)):
+            if ids.shape != logits.shape[:-1]:
+                raise InputError(f"{name}: shape {tuple(ids.shape)}, the logits ask for {tuple(logits.shape[:-1])}")
+            if ids.numel() and not 0 <= int(ids.min()) <= int(ids.max()) < self.vocab_size:
+                raise InputError(f"{name}: an id lies outside the vocabulary of {self.vocab_size}")
+        if log_snr.isnan().any():
+            raise InputError("log_snr: NaN")
+
+    def _check_step(self, log_snr_t: Tensor, log_snr_s: Tensor) -> None:
+        """A reverse step goes from more noise to less."""
+        if not bool((torch.as_tensor(log_snr_s) > torch.as_tensor(log_snr_t)).all()):
+            raise InputError("log_snr_s: a reverse step goes to less noise, so it must exceed log_snr_t everywhere")
+
+    def _check_range(self, log_snr: np.ndarray) -> None:
+        """λ that training or evaluation draws lies in ``span``."""
+        if not np.all((log_snr >= self.span.low - 1e-6) & (log_snr <= self.span.high + 1e-6)):
+            raise InputError(
+                f"log_snr: a value lies outside this family's range [{self.span.low:g}, {self.span.high:g}]; "
+                "widen it with span="
+            )

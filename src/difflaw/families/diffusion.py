@@ -35,7 +35,15 @@ class Diffusion(Family):
             None if attention is None else torch.from_numpy(attention).to(device),
         )
 
-    def noise(self, x_BL: Tensor, log_snr_BL: Tensor, sample_index_B: np.ndarray, seed: int) -> Tensor:
-        """Z ~ q_λ(·|x), (B, L), at the λ given: no prompt, no empty tokens."""
-        z = self.sample(x_BL.cpu().numpy(), log_snr_BL.double().cpu().numpy(), np.asarray(sample_index_B), seed)
-        return torch.from_numpy(z).to(x_BL.device)
+    def corrupt_at(self, x_BL: Tensor, log_snr_B: np.ndarray, sample_index_B: np.ndarray, seed: int) -> Corrupted:
+        """Z ~ q_λ(·|x) at one given λ a sequence: no prompt, no empty tokens."""
+        self._check_range(log_snr_B)
+        x = x_BL.cpu().numpy()
+        log_snr = np.repeat(np.asarray(log_snr_B, dtype=np.float64)[:, None], x.shape[1], axis=1)
+        z = self.sample(x, log_snr, np.asarray(sample_index_B), seed)
+        return Corrupted(
+            x_BL,
+            torch.from_numpy(z).to(x_BL.device),
+            torch.from_numpy(log_snr).to(x_BL.device, torch.float32),
+            torch.ones_like(x_BL, dtype=torch.bool),
+        )

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+import torch
 from torch import Tensor
 
 from difflaw.families.gidd import Gidd
@@ -40,5 +41,16 @@ class Mdlm(Gidd):
             return self.bound_of(numbers, x, z, log_snr)
         return -numbers.log_p_x * (z == self.mask_id)
 
-    # -- bound: E[1[z = mask]·(-log p[x])/t], reverse step: both inherited; SUBS carry-over holds,
-    #    since q(z_s|z_t) keeps every token that is not the mask
+    # -- bound -------------------------------------------------------------------------------------------------------
+
+    def bound_of(self, numbers: TokenNumbers, x: Tensor, z: Tensor, log_snr: Tensor) -> Tensor:
+        """-log p[x]/(1-α) on masks, zero elsewhere; 1 - α = t."""
+        weight = torch.where(z == self.mask_id, 1.0 / self.masked_share(log_snr), 0.0)
+        return (-numbers.log_p_x * weight).to(numbers.log_p_x.dtype)
+
+    def masked_share(self, log_snr: Tensor) -> Tensor:
+        """Chance that a token is masked at λ, float64."""
+        return torch.sigmoid(-log_snr.double())
+
+    # -- reverse step: as `Gidd`; SUBS carry-over holds, since q(z_s|z_t) keeps every token that is not the mask
+    # -- what the network is told: nothing

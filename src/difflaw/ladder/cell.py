@@ -76,7 +76,7 @@ def _train_and_judge(directory: RunDirectory, store: TokenStore, execution: Exec
     rows, _ = validation_rows(
         store.validation(), config.model.context, config.evaluation_sequences, config.evaluation_seed
     )
-    counts = account(config.model)
+    counts = account(config.model, family.passes(config.model.context))
     write_json(directory.path / "account.json", counts.record())
 
     def evaluate(model: Transformer, step: int) -> dict[str, Any]:

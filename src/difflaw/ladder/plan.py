@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from difflaw.data.store import TokenStore
 from difflaw.errors import InputError
-from difflaw.families import resolve
+from difflaw.families import get, resolve
 from difflaw.ladder.config import FamilyConfig, LadderConfig, Rule, Rung
 from difflaw.ladder.rules import Derived, batch_tokens, learning_rate
 from difflaw.model.accounting import account
@@ -88,10 +88,8 @@ def make_plan(config: LadderConfig, store: TokenStore) -> Plan:
     cells: list[Cell] = []
     for rung in config.rungs:
         model = model_config(config, rung, store.vocab_size)
-        flops_per_token = account(model).flops_per_token(config.flops)
-        horizons = _horizons(config, rung, flops_per_token)
         for family, seed in product(config.families, config.seeds):
-            cells.extend(_cells(config, rung, model, family, seed, horizons, store))
+            cells.extend(_cells(config, rung, model, family, seed, store))
     plan = Plan(config, tuple(cells), tuple(_warnings(config, cells)), store.summary())
     _check_budgets(plan)
     return plan
@@ -111,9 +109,10 @@ def _cells(
     model: ModelConfig,
     family: FamilyConfig,
     seed: int,
-    horizons: dict[float, float],
     store: TokenStore,
 ) -> list[Cell]:
+    counts = account(model, get(family.name, model.vocab_size, store.mask_id, **family.options).passes(config.context))
+    horizons = _horizons(config, rung, counts.flops_per_token(config.flops))
     if not horizons:
         return []
     longest = max(horizons)
@@ -161,7 +160,6 @@ def _cells(
                 params_convention=config.params,
                 flops_convention=config.flops,
             )
-            counts = account(model)
             cells.append(
                 Cell(
                     run,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from difflaw.model.config import ModelConfig
+from difflaw.model.config import CONDITION_WIDTH, SINUSOIDS, ModelConfig
 
 PARAMETER_CONVENTIONS = {
     "non-embedding": "hidden matrices, biases, norm gains and sinks; no embedding, no head",
@@ -37,6 +37,10 @@ class Account:
     context: int
     layers: int
     width: int
+    reads: float = 1.0
+    """Positions the body works on per scored token: 2 for a pass over [noisy ; clean]."""
+    pairs: float = 1.0
+    """Query-key pairs per scored token, in units of the context: 4 for a pass over [noisy ; clean]."""
 
     def params(self, convention: str = "non-embedding") -> int:
         """Number of parameters under a named convention; KeyError names the known ones."""
@@ -52,16 +56,16 @@ class Account:
 
     def flops_per_token(self, convention: str = "matmul+head") -> float:
         """M, forward and backward FLOPs per token under a named convention."""
-        non_embedding = self.params("non-embedding")
-        attention = 12.0 * self.layers * self.width * self.context
+        body = 6.0 * self.reads * self.params("non-embedding")
+        attention = 12.0 * self.layers * self.width * self.context * self.pairs
         known = {
             "matmul+head": sum(self.flop_terms.values()),
             "matmul": sum(self.flop_terms.values()) - self.flop_terms["head"],
-            "method-1": 72.0 * self.layers * self.width**2 + attention,
-            "method-2": 6.0 * non_embedding,
-            "6N": 6.0 * non_embedding,
-            "6N+head": 6.0 * non_embedding + self.flop_terms["head"],
-            "6N+attention": 6.0 * non_embedding + attention,
+            "method-1": 72.0 * self.reads * self.layers * self.width**2 + attention,
+            "method-2": body,
+            "6N": body,
+            "6N+head": body + self.flop_terms["head"],
+            "6N+attention": body + attention,
         }
         return known[_known(convention, FLOP_CONVENTIONS)]
 
@@ -81,8 +85,12 @@ def _known(convention: str, conventions: dict[str, str]) -> str:
     return convention
 
 
-def account(config: ModelConfig) -> Account:
-    """Count a model without building it (pure in the config)."""
+def account(config: ModelConfig, passes: tuple[tuple[float, int], ...] = ((1.0, 1),)) -> Account:
+    """Count a model without building it (pure in the config).
+
+    ``passes`` are a family's (share of the sequences, length of their pass in contexts); the head reads only the
+    scored positions.
+    """
     layers, width, vocabulary, context = config.layers, config.width, config.vocab_size, config.context
     norms = 2 * layers * width + width + (2 * layers * width if config.qk_norm else 0)
     parameters = {
@@ -94,11 +102,17 @@ def account(config: ModelConfig) -> Account:
         "norms": norms,
         "sinks": 2 * layers * width if config.sink else 0,
     }
-    keys = context + (1 if config.sink else 0)
+    sink = 1 if config.sink else 0
+    reads = sum(share * length for share, length in passes)
+    pairs = sum(share * length**2 for share, length in passes)
     flop_terms = {
-        "projections": 6.0 * 4 * layers * width**2,
-        "attention": 6.0 * 2 * layers * width * keys,
-        "feed-forward": 6.0 * 8 * layers * width**2,
+        "projections": 6.0 * 4 * layers * width**2 * reads,
+        "attention": 6.0 * 2 * layers * width * (pairs * context + reads * sink),
+        "feed-forward": 6.0 * 8 * layers * width**2 * reads,
         "head": 6.0 * vocabulary * width,
     }
-    return Account(parameters, flop_terms, context, layers, width)
+    if config.adaln:
+        matrices = SINUSOIDS * CONDITION_WIDTH + CONDITION_WIDTH**2 + CONDITION_WIDTH * width * (6 * layers + 2)
+        parameters["conditioning"] = matrices + 2 * CONDITION_WIDTH + width * (6 * layers + 2)
+        flop_terms["conditioning"] = 6.0 * matrices / context  # once a sequence
+    return Account(parameters, flop_terms, context, layers, width, reads, pairs)

@@ -14,7 +14,12 @@ AUXILIARY_RATE = 0.02
 
 
 def group_of(name: str, dimensions: int) -> str:
-    """Group of a parameter by its name, tried in this order: norm, embedding, bias, head, bulk."""
+    """Group of a parameter by its name, tried in this order: conditioning, norm, embedding, bias, head, bulk.
+
+    adaLN and its condition have a fixed fan-in, so they learn like an input layer: at the auxiliary rate.
+    """
+    if "adaln" in name or "condition" in name:
+        return "conditioning"
     if "norm" in name:
         return "norm"
     if "embed_tokens" in name:
@@ -46,6 +51,7 @@ def parameter_groups(
         "bias": (AUXILIARY_RATE * lr, bias_weight_decay),
         "embedding": (AUXILIARY_RATE * lr, 0.0),
         "head": (AUXILIARY_RATE * lr, 0.0),
+        "conditioning": (AUXILIARY_RATE * lr, 0.0),
     }
     members: dict[str, list[Any]] = {}
     for name, parameter in module.named_parameters():

@@ -6,6 +6,11 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+CONDITION_WIDTH = 128
+"""Width of adaLN's condition, the same at every size (2602.15014's network)."""
+SINUSOIDS = 256
+"""Sines and cosines of σ that adaLN's condition starts from."""
+
 
 class ModelConfig(BaseModel):
     """The transformer of 2512.10858; defaults are the published ones, field by field."""
@@ -32,6 +37,8 @@ class ModelConfig(BaseModel):
     rope_theta: float = 10_000.0
     norm_eps: float = 1e-6
     tied: bool = False
+    adaln: bool = False
+    """Adaptive layer norm on σ = -log α, as in all families of 2602.15014; families that tell nothing feed σ = 0."""
 
     @model_validator(mode="after")
     def _shapes(self) -> ModelConfig:

@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from difflaw.model.attention import capped_softmax, hidden_keys
-from difflaw.model.config import ModelConfig
+from difflaw.model.config import CONDITION_WIDTH, SINUSOIDS, ModelConfig
+from difflaw.model.soft import SoftTokens
 
 
 class _RootMeanSquare(torch.autograd.Function):
@@ -160,8 +161,33 @@ class FeedForward(nn.Module):
         return self.down_proj(_SquaredReLU.apply(self.up_proj(h_BLD)))  # type: ignore[arg-type]
 
 
+class Condition(nn.Module):
+    """σ → SiLU(MLP(sines and cosines of σ)), the input of every adaLN layer (2602.15014's network)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.time_in = nn.Linear(SINUSOIDS, CONDITION_WIDTH)
+        self.time_out = nn.Linear(CONDITION_WIDTH, CONDITION_WIDTH)
+
+    def forward(self, sigma: Tensor) -> Tensor:
+        """(B, 1 or L) → (B, 1 or L, CONDITION_WIDTH)."""
+        half = SINUSOIDS // 2
+        frequency = 10_000.0 ** (-torch.arange(half, device=sigma.device, dtype=torch.float32) / half)
+        angle = sigma.float().unsqueeze(-1) * frequency
+        return F.silu(self.time_out(F.silu(self.time_in(torch.cat([angle.cos(), angle.sin()], -1)))))
+
+
+def modulate(h_BLD: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
+    """h·(1 + scale) + shift."""
+    return torch.addcmul(h_BLD + shift, h_BLD, scale)
+
+
 class Block(nn.Module):
-    """One layer: attention, then feed-forward, each on a normed input and added with weight r/L."""
+    """One layer: attention, then feed-forward, each on a normed input and added with weight r/L.
+
+    With adaLN the condition shifts and scales both inputs and scales both outputs by 1 + gate. All six start at zero,
+    so that the conditioned network starts as the plain one (in 2602.15014 the gates themselves start at zero).
+    """
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -170,9 +196,18 @@ class Block(nn.Module):
         self.mlp_layernorm = RMSNorm(config.width, config.norm_eps)
         self.mlp = FeedForward(config)
         self.residual = config.resid_scale / config.layers
+        self.adaln = nn.Linear(CONDITION_WIDTH, 6 * config.width) if config.adaln else None
 
-    def forward(self, h_BLD: Tensor, cos: Tensor, sin: Tensor, hidden: Tensor | None) -> Tensor:
+    def forward(
+        self, h_BLD: Tensor, cos: Tensor, sin: Tensor, hidden: Tensor | None, condition: Tensor | None = None
+    ) -> Tensor:
         """(B, L, D) → (B, L, D)."""
+        if self.adaln is not None and condition is not None:
+            shift, scale, gate, shift_up, scale_up, gate_up = self.adaln(condition).chunk(6, -1)
+            inner = self.self_attn(modulate(self.attn_layernorm(h_BLD), shift, scale), cos, sin, hidden)
+            h_BLD = torch.add(h_BLD, torch.addcmul(inner, inner, gate), alpha=self.residual)
+            inner = self.mlp(modulate(self.mlp_layernorm(h_BLD), shift_up, scale_up))
+            return torch.add(h_BLD, torch.addcmul(inner, inner, gate_up), alpha=self.residual)
         h_BLD = torch.add(h_BLD, self.self_attn(self.attn_layernorm(h_BLD), cos, sin, hidden), alpha=self.residual)
         return torch.add(h_BLD, self.mlp(self.mlp_layernorm(h_BLD)), alpha=self.residual)
 
@@ -183,6 +218,8 @@ class _Body(nn.Module):
         self.embed_tokens = nn.Embedding(config.vocab_size, config.width)
         self.layers = nn.ModuleList(Block(config) for _ in range(config.layers))
         self.norm = RMSNorm(config.width, config.norm_eps)
+        self.condition = Condition() if config.adaln else None
+        self.adaln = nn.Linear(CONDITION_WIDTH, 2 * config.width) if config.adaln else None
 
 
 class Transformer(nn.Module):
@@ -204,11 +241,20 @@ class Transformer(nn.Module):
         """Factor between hidden · weightᵀ and the logits; a tied head has none (as published)."""
         return 1.0 if self.config.tied else self.config.output_scale
 
-    def hidden(self, z_BL: Tensor, attention: Tensor | None = None, positions: Tensor | None = None) -> Tensor:
+    def hidden(
+        self,
+        z_BL: Tensor,
+        attention: Tensor | None = None,
+        positions: Tensor | None = None,
+        *,
+        sigma: Tensor | None = None,
+        soft: SoftTokens | None = None,
+    ) -> Tensor:
         """Final normed states (B, L, D).
 
         ``attention`` is "may attend", (L, L) or (B, L, L), True = yes; None means all (or the past, when causal).
-        ``positions`` (B, L) default to 0 … L-1.
+        ``positions`` (B, L) default to 0 … L-1. ``sigma`` (B, 1 or L) goes to adaLN, zero if not given and ignored by
+        a network without it. ``soft`` replaces the embeddings of z by mixtures of embeddings.
         """
         length = z_BL.shape[1]
         if length > self.config.context and positions is None:
@@ -221,30 +267,55 @@ class Transformer(nn.Module):
         if attention is None and self.causal:
             attention = torch.ones(length, length, dtype=torch.bool, device=z_BL.device).tril()
         mask = None if attention is None else hidden_keys(attention, self.config.sink)
-        h_BLD = self.model.embed_tokens(z_BL)
+        h_BLD = self._embed(z_BL, soft)
+        condition = None
+        if self.model.condition is not None:
+            sigma = torch.zeros_like(z_BL[:, :1], dtype=torch.float32) if sigma is None else sigma
+            condition = self.model.condition(sigma)
         for layer in self.model.layers:
-            h_BLD = layer(h_BLD, cos, sin, mask)
-        return self.model.norm(h_BLD)
+            h_BLD = layer(h_BLD, cos, sin, mask, condition)
+        h_BLD = self.model.norm(h_BLD)
+        if self.model.adaln is None:
+            return h_BLD
+        return modulate(h_BLD, *self.model.adaln(condition).chunk(2, -1))
 
-    def logits(self, z_BL: Tensor, attention: Tensor | None = None, positions: Tensor | None = None) -> Tensor:
+    def _embed(self, z_BL: Tensor, soft: SoftTokens | None) -> Tensor:
+        if soft is None:
+            return self.model.embed_tokens(z_BL)
+        weight = self.model.embed_tokens.weight
+        k = soft.ids.shape[-1]
+        rows = F.embedding_bag(
+            soft.ids.reshape(-1, k), weight, per_sample_weights=soft.weights.reshape(-1, k), mode="sum"
+        )
+        return rows.reshape(*z_BL.shape, -1)
+
+    def logits(
+        self,
+        z_BL: Tensor,
+        attention: Tensor | None = None,
+        positions: Tensor | None = None,
+        *,
+        sigma: Tensor | None = None,
+    ) -> Tensor:
         """(B, L, V); arguments as in `hidden`."""
-        return self.lm_head(self.hidden(z_BL, attention, positions)) * self.output_scale
+        return self.lm_head(self.hidden(z_BL, attention, positions, sigma=sigma)) * self.output_scale
 
     @torch.no_grad()
     def initialise(self, seed: int) -> Transformer:
         """CompleteP's start: hidden N(0, (0.4/√d)²), embedding N(0, 0.02²), all else zero. Depends on seed alone.
 
-        One generator per parameter name, so the same seed gives nested models comparable starts in any order.
+        One generator per parameter, so the same seed gives nested models comparable starts in any order.
         """
         for index, (name, parameter) in enumerate(sorted(self.named_parameters())):
-            if parameter.dim() < 2 or "bias" in name or name == "lm_head.weight":
+            if parameter.dim() < 2 or "bias" in name or "adaln" in name or name == "lm_head.weight":
                 parameter.zero_()
                 continue
-            std = (
-                self.config.embedding_std
-                if "embed_tokens" in name
-                else self.config.init_scale / math.sqrt(self.config.width)
-            )
+            if "embed_tokens" in name:
+                std = self.config.embedding_std
+            elif "condition" in name:
+                std = parameter.shape[1] ** -0.5
+            else:
+                std = self.config.init_scale / math.sqrt(self.config.width)
             stream = torch.Generator().manual_seed((seed * 1_000_003 + index) & 0x7FFF_FFFF_FFFF_FFFF)
             parameter.copy_(torch.randn(parameter.shape, generator=stream) * std)
         return self

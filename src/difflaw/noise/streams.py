@@ -22,6 +22,7 @@ class Stream(IntEnum):
     CORRUPTION = 3
     EMPTY_TOKENS = 4
     EVALUATION = 5
+    ORDER = 7
 
 
 def generator(seed: int, stream: Stream, index: int) -> np.random.Generator:

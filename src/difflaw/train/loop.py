@@ -101,7 +101,8 @@ def train(
     state = checkpoint.load_latest(checkpoints, model, optimizer) or {"step": 0, "seconds": 0.0}
     first, before = int(state["step"]), float(state["seconds"])
 
-    flops_per_token = account(config.model).flops_per_token(config.flops_convention)
+    counts = account(config.model, family.passes(config.model.context))
+    flops_per_token = counts.flops_per_token(config.flops_convention)
     measured = sorted({0, *config.evaluation_steps, config.steps})
     log_every = max(1, config.steps // LOG_POINTS)
     started = last_saved = last_shown = time.monotonic()
@@ -169,11 +170,11 @@ def _update(
         x = torch.from_numpy(x_BL[rows]).to(execution.device)
         batch = family.corrupt(x, index_B[rows], config.seed)
         numbers = score(model, family, batch, config.precision)
-        weight = batch.noised_BL
+        weight = batch.noised_BL if batch.importance_BL is None else batch.noised_BL * batch.importance_BL
         loss = (family.loss_of(numbers, batch.x_BL, batch.z_BL, batch.log_snr_BL) * weight).sum()
         loss.backward()
         loss_sum += loss.detach()
-        tokens += float(weight.sum()) if want_bound else 0.0
+        tokens += float(batch.noised_BL.sum()) if want_bound else 0.0
         if want_bound:
             with torch.no_grad():
                 bound = family.bound_of(numbers, batch.x_BL, batch.z_BL, batch.log_snr_BL)
