@@ -1,3 +1,19 @@
 """difflaw measures how discrete diffusion language models scale, on your data."""
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from difflaw.train.loaded import LoadedModel, load
+
 __version__ = "0.1.0"
+__all__ = ["LoadedModel", "__version__", "load"]
+
+_LAZY = {"load": "difflaw.train.loaded", "LoadedModel": "difflaw.train.loaded"}
+"""What `difflaw.NAME` finds where; imported when first asked for, so that `import difflaw` loads no torch."""
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module 'difflaw' has no attribute {name!r}")
+    return getattr(import_module(_LAZY[name]), name)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -28,11 +27,9 @@ Workers = Annotated[
 
 def cache_folder(given: Path | None) -> Path:
     """The folder for prepared data: given, $DIFFLAW_CACHE, or the user's cache folder."""
-    if given is not None:
-        return given
-    if "DIFFLAW_CACHE" in os.environ:
-        return Path(os.environ["DIFFLAW_CACHE"])
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "difflaw"
+    from difflaw.data.location import cache_folder as find
+
+    return find(given)
 
 
 def speaker(quiet: bool) -> Callable[[str], None]:

@@ -1,0 +1,50 @@
+"""`difflaw export RUN DIR`: a trained run as a Hugging Face folder."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from difflaw.cli.options import Cache, Json
+
+
+def export(
+    run: Annotated[Path, typer.Argument(help="A run directory, or one of its checkpoints/step-N.")],
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder to write; must be new or empty.")],
+    dtype: Annotated[
+        str, typer.Option("--dtype", help="auto (as trained, every bit kept), float32 or bfloat16.")
+    ] = "auto",
+    shard_size: Annotated[
+        str, typer.Option("--shard-size", metavar="SIZE", help="Split weights into files of at most this size.")
+    ] = "5GB",
+    cache: Cache = None,
+    json_: Json = False,
+) -> None:
+    """Write config, weights (safetensors), tokenizer and model card; difflaw.load and transformers read them."""
+    from difflaw.train.export import as_json
+    from difflaw.train.export import export as write
+
+    done = write(run, folder, dtype=dtype, shard_size=shard_size, cache=cache)  # type: ignore[arg-type]
+    if not done.has_tokenizer:
+        print(f"difflaw: {folder}: written without a tokenizer{_why(done.info)}", file=sys.stderr)
+    if json_:
+        typer.echo(as_json(done))
+        return
+    info = done.info
+    bound = f", bound {info['bound']:.4f} ± {info['standard_error']:.4f} nats per token" if "bound" in info else ""
+    typer.echo(
+        f"{folder}: {info.get('label', info.get('family'))}, {info['total_params']:,} parameters{bound}; "
+        f"{len(done.files)} files, {done.bytes:,} bytes"
+    )
+
+
+def _why(info: dict[str, Any]) -> str:
+    if "data_hash" not in info:
+        return ""
+    return (
+        f": the run's data, {info['data_hash']}, is synthetic or no longer in the cache.\n"
+        "`difflaw data prepare` with the run's corpus makes it again; --cache names another folder"
+    )
