@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from difflaw.families import Family, Gidd
+from difflaw.families.diffusion import Diffusion
 
 SYMBOLS, POSITIONS, MASK = 3, 3, 3
 VOCABULARY = SYMBOLS + 1
@@ -27,19 +27,20 @@ def entropy(p: Tensor) -> float:
     return float(-(p * p.clamp(min=1e-300).log()).sum())
 
 
-def marginals(family: Gidd, lam: float) -> Tensor:
-    """q(z_l | x_l) as a (symbol, z) matrix at λ."""
-    symbols = torch.arange(SYMBOLS)
-    return family.mixing.marginal(symbols, torch.full((SYMBOLS,), lam, dtype=torch.float64))
+def marginals(family: Diffusion, lam: float) -> Tensor:
+    """q(z_l | x_l) = α·1[z = x] + (1-α)·π(z) as a (symbol, z) matrix at λ."""
+    at = torch.full((1, VOCABULARY), lam, dtype=torch.float64)
+    noise = family.noise_at(torch.arange(VOCABULARY)[None], at)
+    return torch.sigmoid(at) * torch.eye(SYMBOLS, VOCABULARY, dtype=torch.float64) + noise
 
 
-def likelihoods(family: Gidd, lam: float) -> Tensor:
+def likelihoods(family: Diffusion, lam: float) -> Tensor:
     """q(z|x) for all pairs, (27, 64)."""
     q = marginals(family, lam)
     return torch.stack([q[X[:, l]][:, Z[:, l]] for l in range(POSITIONS)]).prod(0)
 
 
-def leave_one_out_logits(family: Gidd, p: Tensor, lam: float) -> Tensor:
+def leave_one_out_logits(family: Diffusion, p: Tensor, lam: float) -> Tensor:
     """Log p(x_l | z without position l) for each row of Z, (64, 3, V); the mask gets a low logit."""
     q = marginals(family, lam)
     factors = torch.stack([q[X[:, l]][:, Z[:, l]] for l in range(POSITIONS)])  # (3, 27, 64)
@@ -51,7 +52,7 @@ def leave_one_out_logits(family: Gidd, p: Tensor, lam: float) -> Tensor:
     return logits
 
 
-def posterior_logits(family: Gidd, p: Tensor, lam: float) -> Tensor:
+def posterior_logits(family: Diffusion, p: Tensor, lam: float) -> Tensor:
     """Log p(x_l | all of z), what the network must not be fed with for uniform noise."""
     joint = likelihoods(family, lam) * p[:, None]
     logits = torch.full((len(Z), POSITIONS, VOCABULARY), -50.0, dtype=torch.float64)
@@ -60,12 +61,12 @@ def posterior_logits(family: Gidd, p: Tensor, lam: float) -> Tensor:
     return logits
 
 
-def integrate_bound(family: Family, p: Tensor, logits_at, reach: float = 14.0, points: int = 281) -> float:
+def integrate_bound(family: Diffusion, p: Tensor, logits_at, reach: float = 14.0, points: int = 281) -> float:
     """∫ E[bound integrand·p(λ)] dλ over ±reach by Simpson's rule, nats per sequence."""
     lams = np.linspace(-reach, reach, points)
     values = []
     for lam in lams:
-        joint = (likelihoods(family, lam) * p[:, None]).reshape(-1)  # type: ignore[arg-type]
+        joint = (likelihoods(family, lam) * p[:, None]).reshape(-1)
         x = X.repeat_interleave(len(Z), 0)
         z = Z.repeat(len(X), 1)
         logits = logits_at(lam).repeat(len(X), 1, 1)

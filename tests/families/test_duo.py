@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 import torch
 
 from difflaw.families import get
@@ -53,22 +52,6 @@ def test_golden_posterior(shared) -> None:
     raw = torch.tensor(golden["raw_logits"]).double()
     ours = family.reverse(raw, torch.tensor(golden["xt"]), lam_t, lam_s).numpy()
     assert np.abs(ours - golden["p_xs_given_xt"]).max() < 1e-6
-
-
-def test_context_free_predictor_gives_its_cross_entropy() -> None:
-    v, mask, x_id = 7, 3, 5
-    family = get("duo", v, mask)
-    logits = torch.randn(v, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-    lams = torch.linspace(-14, 14, 561, dtype=torch.float64)
-    alpha = torch.sigmoid(lams)[:, None]
-    q = alpha * torch.nn.functional.one_hot(torch.tensor(x_id), v) + (1 - alpha) / v
-    shape = (561, v)
-    integrand = family.bound(
-        logits.expand(561, v, v), torch.full(shape, x_id), torch.arange(v).expand(shape), lams[:, None].expand(shape)
-    )
-    mean = (integrand * q).sum(1) * torch.sigmoid(lams) * torch.sigmoid(-lams)
-    expected = -float(family.predict(logits)[x_id].log())
-    assert float(torch.trapezoid(mean, lams)) == pytest.approx(expected, rel=1e-3)
 
 
 def test_noise_lands_on_every_id() -> None:

@@ -30,6 +30,8 @@ class BoundEstimate:
     """The training objective on the same draws: another quantity, not comparable with ``nats``."""
     sequences: int
     tokens: int
+    parts: dict[str, float]
+    """Terms of the bound by name, nats per token, where the family has several: ``kl`` and ``itakura_saito``."""
 
     def bits_per_byte(self, bytes_per_token: float) -> float:
         """The bound in bits per byte of text."""
@@ -74,6 +76,7 @@ def validation_bound(
     count, length = x_NL.shape
     log_snr, weight, stratum = evaluation_log_snr(family, count, seed)
     bounds, losses = np.empty(count), np.empty(count)
+    parts: dict[str, list[float]] = {}
     for start in range(0, count, micro_batch):
         rows = np.arange(start, min(start + micro_batch, count))
         x = torch.from_numpy(np.asarray(x_NL[rows], dtype=np.int64)).to(device)
@@ -82,10 +85,13 @@ def validation_bound(
         seen = numbers, batch.x_BL, batch.z_BL, batch.log_snr_BL
         bounds[rows] = family.bound_of(*seen).double().mean(1).cpu().numpy()
         losses[rows] = family.loss_of(*seen).double().mean(1).cpu().numpy()
+        for name, values in family.bound_parts(*seen).items():
+            parts.setdefault(name, []).extend((values.mean(1).cpu().numpy() * weight[rows] * family.span.mass).tolist())
     if family.exact:  # no noise was drawn, so λ and its weight mean nothing
         error = float(bounds.std(ddof=1)) / math.sqrt(count) if count > 1 else math.inf
         nats = float(bounds.mean())
     else:
         bounds, losses = bounds * weight * family.span.mass, losses * weight
         error, nats = successive_difference_error(bounds[np.argsort(stratum)]), float(bounds.mean())
-    return BoundEstimate(nats, error, float(losses.mean()), count, count * length)
+    means = {name: float(np.mean(values)) for name, values in parts.items()}
+    return BoundEstimate(nats, error, float(losses.mean()), count, count * length, means)

@@ -111,6 +111,10 @@ class Family(ABC):
     def bound_of(self, numbers: TokenNumbers, x: Tensor, z: Tensor, log_snr: Tensor) -> Tensor:
         """NELBO integrand over p(λ), nats, the shape of x: its mean over λ ~ p = σ(λ)σ(-λ) is the NELBO."""
 
+    def bound_parts(self, numbers: TokenNumbers, x: Tensor, z: Tensor, log_snr: Tensor) -> dict[str, Tensor]:
+        """Terms of the bound by name, the shape of x, where it has several (KL and Itakura-Saito); else empty."""
+        return {}
+
     def numbers(self, logits_BLV: Tensor, x_BL: Tensor, z_BL: Tensor, log_snr_BL: Tensor) -> TokenNumbers:
         """The three numbers from full logits, in their float type; training takes them from hidden states."""
         z = z_BL if self.reads_z else None

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from difflaw.families.base import Corrupted, Family
+from difflaw.families.leave_one_out import to_leave_one_out, to_posterior
 from difflaw.noise.conditioning import prompt_attention
 
 
@@ -18,6 +19,20 @@ class Diffusion(Family):
     @abstractmethod
     def sample(self, x: np.ndarray, log_snr: np.ndarray, index: np.ndarray, seed: int) -> np.ndarray:
         """Z ~ q_λ(·|x) for x and λ of shape (B, L), row i drawn from (seed, index[i]) alone."""
+
+    @abstractmethod
+    def noise_at(self, z_BL: Tensor, log_snr_BL: Tensor) -> Tensor:
+        """(1-α)·π_λ(z): the chance that noise makes z, (B, L), in λ's float type."""
+
+    def posterior(self, logits_BLV: Tensor, z_BL: Tensor, log_snr: Tensor) -> Tensor:
+        """p(x_l | all of z), (B, L, V): `predict`, which leaves z_l out, times q(z_l|x) (design: ground truth 2)."""
+        lam = log_snr.expand(z_BL.shape).to(logits_BLV.dtype)
+        return to_posterior(self.predict(logits_BLV), z_BL, torch.sigmoid(lam), self.noise_at(z_BL, lam))
+
+    def leave_one_out(self, posterior_BLV: Tensor, z_BL: Tensor, log_snr: Tensor) -> Tensor:
+        """What `predict` would be, (B, L, V), from a posterior p(x_l | all of z); InputError where it is lost."""
+        lam = log_snr.expand(z_BL.shape).to(posterior_BLV.dtype)
+        return to_leave_one_out(posterior_BLV, z_BL, torch.sigmoid(lam), self.noise_at(z_BL, lam))
 
     def corrupt(self, x_BL: Tensor, sample_index_B: Tensor | np.ndarray, seed: int) -> Corrupted:
         """A training batch on x's device (2512.10858 facts §3.1)."""

@@ -38,3 +38,8 @@ def divergences(
     offset = torch.where(is_clean, -y, log_u_z.exp())
     itakura_saito = h(offset, torch.where(is_clean, log_rest, softplus(log_u_z)))
     return kl, torch.where(silent, torch.zeros_like(kl), itakura_saito)
+
+
+def sum_of_parts(parts: dict[str, Tensor], dtype: torch.dtype) -> Tensor:
+    """A bound from its parts, rounded once."""
+    return sum(parts.values(), torch.zeros((), dtype=torch.float64)).to(dtype)

@@ -13,9 +13,10 @@ from typing import ClassVar
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.functional import softplus
 
 from difflaw.families.diffusion import Diffusion
-from difflaw.families.divergences import divergences
+from difflaw.families.divergences import divergences, sum_of_parts
 from difflaw.model.head import TokenNumbers
 from difflaw.noise.clock import sigmoid
 from difflaw.noise.streams import Stream, uniforms
@@ -33,6 +34,10 @@ class Duo(Diffusion):
         u = np.moveaxis(uniforms(seed, Stream.CORRUPTION, index, 3, x.shape[1]), 1, 0)
         token = np.minimum((u[2] * self.vocab_size).astype(np.int64), self.vocab_size - 1)
         return np.where(u[0] < sigmoid(log_snr), x, token)
+
+    def noise_at(self, z_BL: Tensor, log_snr_BL: Tensor) -> Tensor:
+        """(1-α)/V, the same for every id."""
+        return (torch.sigmoid(-log_snr_BL) / self.vocab_size).expand(z_BL.shape)
 
     # -- what is needed from the vocabulary --------------------------------------------------------------------------
 
@@ -54,18 +59,23 @@ class Duo(Diffusion):
     # -- bound (facts: beyond-masked §1.3, there in time; |dλ/dt| = 1/(αβ) = 1/p(λ) for α = 1 - t) -------------------
 
     def bound_of(self, numbers: TokenNumbers, x: Tensor, z: Tensor, log_snr: Tensor) -> Tensor:
-        """w·(KL + IS)/p(λ), w = 1 where z ≠ x and 1/(1+r) where z = x."""
+        """w·(KL + IS)/p(λ)."""
+        return sum_of_parts(self.bound_parts(numbers, x, z, log_snr), numbers.log_p_x.dtype)
+
+    def bound_parts(self, numbers: TokenNumbers, x: Tensor, z: Tensor, log_snr: Tensor) -> dict[str, Tensor]:
+        """w·KL/p(λ) and w·IS/p(λ), float64, w = 1 where z ≠ x and 1/(1+r) where z = x."""
         lam, is_clean = log_snr.double(), z == x
         log_r = self.log_ratio(lam)
         kl, itakura_saito = divergences(numbers, lam, log_r, is_clean, silent=z == self.mask_id)
         weight = torch.where(is_clean, torch.sigmoid(-log_r), torch.ones_like(lam))
-        density = torch.sigmoid(lam) * torch.sigmoid(-lam)
-        return (weight * (kl + itakura_saito) / density).to(numbers.log_p_x.dtype)
+        weight = weight / (torch.sigmoid(lam) * torch.sigmoid(-lam))
+        return {"kl": weight * kl, "itakura_saito": weight * itakura_saito}
 
     # -- reverse step ------------------------------------------------------------------------------------------------
 
     def reverse(self, logits_BLV: Tensor, z_BL: Tensor, log_snr_t: Tensor, log_snr_s: Tensor) -> Tensor:
         """p(v) = q_s(v|x̂)·q(z|v)/q_t(z|x̂) with α_{t|s} = α_t/α_s and 1 - α_{t|s} spread over all V ids."""
+        self._check_step(log_snr_t, log_snr_s)
         lam_t, lam_s = (lam.expand(z_BL.shape).to(logits_BLV.dtype).unsqueeze(-1) for lam in (log_snr_t, log_snr_s))
         alpha_t, alpha_s = torch.sigmoid(lam_t), torch.sigmoid(lam_s)
         q_s = alpha_s * self.predict(logits_BLV) + (1.0 - alpha_s) / self.vocab_size
@@ -74,3 +84,10 @@ class Duo(Diffusion):
         likelihood.scatter_add_(-1, z_BL.unsqueeze(-1), keep)
         joint = q_s * likelihood
         return joint / joint.sum(-1, keepdim=True)
+
+    # -- what the network is told: σ, if it has adaLN to hear it ------------------------------------------------------
+
+    def told(self, log_snr_BL: Tensor) -> Tensor:
+        """σ = -log α (2602.15014's network), one a sequence unless tokens have λ of their own."""
+        own = self.conditioning.own_noise_probability > 0 or self.conditioning.prompt_probability > 0
+        return softplus(-(log_snr_BL if own else log_snr_BL[:, :1]))

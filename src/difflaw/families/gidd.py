@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from difflaw.families.diffusion import Diffusion
-from difflaw.families.divergences import divergences
+from difflaw.families.divergences import divergences, sum_of_parts
 from difflaw.model.head import TokenNumbers
 from difflaw.noise.clock import LogSnrRange
 from difflaw.noise.conditioning import Conditioning
@@ -57,6 +57,13 @@ class Gidd(Diffusion):
         u = uniforms(seed, Stream.CORRUPTION, index, 3, x.shape[1])
         return self.mixing.sample(x, log_snr, np.moveaxis(u, 1, 0))
 
+    def noise_at(self, z_BL: Tensor, log_snr_BL: Tensor) -> Tensor:
+        """(1-α)·(1-s) on the mask, (1-α)·s/(V-1) on every other id."""
+        log_share = self.mixing.log_uniform_share(log_snr_BL)
+        on_mask = -torch.expm1(log_share)
+        pi = torch.where(z_BL == self.mask_id, on_mask, log_share.exp() / (self.vocab_size - 1))
+        return torch.sigmoid(-log_snr_BL) * pi
+
     # -- what is needed from the vocabulary -----------------------------------------------------------------------
 
     @property
@@ -86,9 +93,14 @@ class Gidd(Diffusion):
 
     def bound_of(self, numbers: TokenNumbers, x: Tensor, z: Tensor, log_snr: Tensor) -> Tensor:
         """(w/p(λ))·(KL + IS) per token, no clips."""
+        return sum_of_parts(self.bound_parts(numbers, x, z, log_snr), numbers.log_p_x.dtype)
+
+    def bound_parts(self, numbers: TokenNumbers, x: Tensor, z: Tensor, log_snr: Tensor) -> dict[str, Tensor]:
+        """(w/p(λ))·KL and (w/p(λ))·IS, float64."""
         weight, kl, itakura_saito = self.parts(numbers, x, z, log_snr)
         lam = log_snr.double()
-        return (weight * (kl + itakura_saito) / (torch.sigmoid(lam) * torch.sigmoid(-lam))).to(numbers.log_p_x.dtype)
+        weight = weight / (torch.sigmoid(lam) * torch.sigmoid(-lam))
+        return {"kl": weight * kl, "itakura_saito": weight * itakura_saito}
 
     def parts(self, numbers: TokenNumbers, x: Tensor, z: Tensor, log_snr: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Weight w(λ, z, x), KL(Q‖P) and IS = ρ - log ρ - 1 at ρ = Q_z/P_z, float64, each the shape of x.
@@ -113,6 +125,7 @@ class Gidd(Diffusion):
 
     def reverse(self, logits_BLV: Tensor, z_BL: Tensor, log_snr_t: Tensor, log_snr_s: Tensor) -> Tensor:
         """p(v) ∝ q_s(v|x̂)·q(z|v), normalised by q_t(z|x̂); an impossible z falls back to the best guess q_s(·|x̂)."""
+        self._check_step(log_snr_t, log_snr_s)
         lam_t, lam_s = (lam.expand(z_BL.shape).to(logits_BLV.dtype) for lam in (log_snr_t, log_snr_s))
         x_hat = self.predict(logits_BLV)
         alpha_s = torch.sigmoid(lam_s).unsqueeze(-1)
@@ -123,3 +136,5 @@ class Gidd(Diffusion):
         joint = q_s * likelihood
         total = joint.sum(-1, keepdim=True)
         return torch.where(total > 0, joint / total.clamp(min=torch.finfo(joint.dtype).tiny), q_s)
+
+    # -- what the network is told: nothing -------------------------------------------------------------------------

@@ -48,6 +48,10 @@ class Mdlm(Gidd):
         weight = torch.where(z == self.mask_id, 1.0 / self.masked_share(log_snr), 0.0)
         return (-numbers.log_p_x * weight).to(numbers.log_p_x.dtype)
 
+    def bound_parts(self, numbers: TokenNumbers, x: Tensor, z: Tensor, log_snr: Tensor) -> dict[str, Tensor]:
+        """None: the bound is one term."""
+        return {}
+
     def masked_share(self, log_snr: Tensor) -> Tensor:
         """Chance that a token is masked at λ, float64."""
         return torch.sigmoid(-log_snr.double())

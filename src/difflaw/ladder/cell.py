@@ -93,6 +93,7 @@ def _train_and_judge(directory: RunDirectory, store: TokenStore, execution: Exec
             "standard_error": estimate.standard_error,
             "training_loss": estimate.training_loss,
             "bits_per_byte": estimate.bits_per_byte(store.bytes_per_token),
+            **estimate.parts,
         }
 
     train(config, directory, family, batches, evaluate, execution)
