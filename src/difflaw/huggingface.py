@@ -58,6 +58,7 @@ class DifflawForCausalLM(PreTrainedModel):
     """Logits of the network under transformers' names. Generation is difflaw's: `difflaw.load`, not ``generate``."""
 
     config_class = GiddConfig
+    _network: Transformer
     base_model_prefix = "model"
     _tied_weights_keys = {"lm_head.weight": "model.embed_tokens.weight"}  # noqa: RUF012  # transformers' own form
     _keep_in_fp32_modules_strict = ["attn_layernorm", "mlp_layernorm", "q_norm", "k_norm", "norm"]  # noqa: RUF012

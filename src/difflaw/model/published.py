@@ -132,8 +132,7 @@ def to_published(form: Published, *, causal: bool, dtype: str) -> dict[str, Any]
     model = form.model
     dumped = model.model_dump()
     theirs = {key: dumped[name] for name, key in NAMES.items()}
-    theirs |= {"head_scaling": model.output_scale if not model.tied else dumped["head_scale"] or 1.0}
-    theirs |= {"init_scale": model.init_scale / math.sqrt(model.width)}
+    theirs |= {"head_scaling": model.output_scale, "init_scale": model.init_scale / math.sqrt(model.width)}
     fields = ModelConfig.model_fields
     nameless = {name: value for name, value in dumped.items() if name not in NAMES and value != fields[name].default}
     own = {**(form.own or {}), **({"model": nameless} if nameless else {})}
