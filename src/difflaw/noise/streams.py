@@ -22,6 +22,7 @@ class Stream(IntEnum):
     CORRUPTION = 3
     EMPTY_TOKENS = 4
     EVALUATION = 5
+    TEMPERED = 6
     ORDER = 7
 
 
