@@ -84,6 +84,13 @@ class DifflawForCausalLM(PreTrainedModel):
                 std = shape.embedding_std if is_embedding else shape.init_scale / shape.width**0.5
                 nn.init.normal_(parameter, std=std)
 
+    def tie_weights(self, *args: Any, **kwargs: Any) -> Any:
+        """Tie the head where the config says so, even if the file also holds one: published code never uses that."""
+        outcome = super().tie_weights(*args, **kwargs)
+        if self.config.tie_word_embeddings:
+            self.lm_head.weight = self.model.embed_tokens.weight
+        return outcome
+
     def get_input_embeddings(self) -> nn.Module:
         """The embedding of token ids."""
         return self.model.embed_tokens
