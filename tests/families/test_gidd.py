@@ -113,6 +113,40 @@ def test_golden_bound_in_float64(shared, name: str) -> None:
     assert np.all(np.abs(ours - expected)[possible] <= (1e-8 * np.abs(expected) + 1e-13 * weight.numpy())[possible])
 
 
+EXTREME = ("extreme_shift_p0", "extreme_shift_p2", "extreme_shift_m2", "extreme_shift_p1000", "extreme_shift_m1000")
+
+
+@pytest.mark.parametrize("name", EXTREME)
+def test_golden_beyond_the_range_and_with_the_mask_as_text(shared, name: str) -> None:
+    """λ in ±12, cut at ±9 inside α alone as the reference does, and a row whose text is the mask itself."""
+    golden = np.load(shared / f"golden/gidd_loss/{name}.npz")
+    family = Gidd(97, int(golden["mask_id"]), shift=float(golden["shift"]), loss_weight_clip=1e3, log_snr_clip=9.0)
+    x, z = torch.tensor(golden["labels"]).long(), torch.tensor(golden["z"]).long()
+    possible = golden["possible"]
+    logits, lam = torch.tensor(golden["logits"], requires_grad=True), torch.tensor(golden["log_snr"])
+    loss = family.loss(logits, x, z, lam)
+    # The reference's guard ρ = Q/(P + 1e-12) is computed. Left out: where its log of P meets the least normal float32,
+    # and where its floor of 1e-8 under the weight's denominator acts.
+    alpha = torch.sigmoid(lam.double().clamp(-9, 9))
+    noise = (1 - alpha)[..., None] * family.mixing.probabilities(lam.double())
+    every_p = alpha[..., None] * family.predict(logits.detach().double()) + noise
+    p, at_x = (every_p.gather(-1, ids[..., None])[..., 0].numpy() for ids in (z, x))
+    q = (alpha * (z == x) + noise.gather(-1, z[..., None])[..., 0]).numpy()
+    weight = golden["f64_loss_weights_raw"].clip(0, 1e3)
+    guard = np.where(possible & (p > 0), weight * q * (1 / (p + 1e-12) - 1 / np.maximum(p, 1e-300)), 0.0)
+    within = possible & ((at_x > 1.2e-38) | (golden["labels"] == int(golden["mask_id"])))
+    within &= (golden["pi_at_z"] > 1e-7) | (golden["loss_weights_raw"] == 0)
+    error = np.abs(loss.detach().numpy() + guard - golden["loss"])
+    assert np.all(error[within] <= (5e-4 + 1e-3 * np.abs(golden["loss"]))[within])
+    exact = family.loss(logits.detach().double(), x, z, lam.double()).numpy()
+    error = np.abs(exact + guard - golden["f64_loss"])
+    assert np.all(error[within] <= (1e-8 + 1e-8 * np.abs(golden["f64_loss"]))[within])
+    assert within.sum() >= 0.75 * possible.sum()
+    loss[torch.tensor(possible)].sum().backward()
+    assert logits.grad is not None
+    assert torch.isfinite(logits.grad).all()
+
+
 def test_low_signal_in_float32_is_right_where_the_reference_cancels(shared) -> None:
     golden = np.load(shared / "golden/gidd_loss/shift_p1000.npz")
     family = _golden_family(golden)

@@ -17,6 +17,7 @@ from difflaw.families.divergences import divergences, sum_of_parts
 from difflaw.model.head import TokenNumbers
 from difflaw.noise.clock import LogSnrRange
 from difflaw.noise.conditioning import Conditioning
+from difflaw.noise.divergence import h
 from difflaw.noise.mixing import NOISE_TYPES, HybridMixing
 from difflaw.noise.streams import Stream, uniforms
 
@@ -36,19 +37,24 @@ class Gidd(Diffusion):
         scale: float = 1.0,
         beta_is_div: float = 1.0,
         loss_weight_clip: float | None = None,
+        log_snr_clip: float | None = None,
         bos_id: int = 0,
         pad_id: int = 2,
         span: LogSnrRange | None = None,
         conditioning: Conditioning | None = None,
     ) -> None:
-        """``shift`` overrides ``noise_type``; ``loss_weight_clip`` (1e3 in the public code) acts on training only."""
+        """``shift`` overrides ``noise_type``.
+
+        ``loss_weight_clip`` (1e3 in the public code) acts on training only; ``log_snr_clip`` (9 there) cuts λ inside α
+        but not elsewhere, which matters only for λ beyond it. Both are off unless asked for.
+        """
         super().__init__(vocab_size, mask_id, bos_id=bos_id, pad_id=pad_id, span=span, conditioning=conditioning)
         if shift is None:
             if noise_type not in NOISE_TYPES:
                 raise ValueError(f"unknown noise type {noise_type!r}: use one of {', '.join(NOISE_TYPES)}")
             shift = NOISE_TYPES[noise_type]
         self.mixing = HybridMixing(shift, vocab_size, mask_id, scale)
-        self.beta_is_div, self.loss_weight_clip = beta_is_div, loss_weight_clip
+        self.beta_is_div, self.loss_weight_clip, self.log_snr_clip = beta_is_div, loss_weight_clip, log_snr_clip
 
     # -- forward process: q_λ(z|x) = α·1[z=x] + (1-α)·π_λ(z) ------------------------------------------------------
 
@@ -78,7 +84,13 @@ class Gidd(Diffusion):
 
     def log_ratio(self, log_snr: Tensor) -> Tensor | None:
         """Log r (float64 inside: λ + log(V-1) - log s)."""
-        return None if self.is_masked else self.mixing.log_signal_ratio(log_snr.double())
+        if self.is_masked:
+            return None
+        lam = log_snr.double()
+        return self.mixing.log_signal_ratio(lam) + (self._clipped(lam) - lam)
+
+    def _clipped(self, lam: Tensor) -> Tensor:
+        return lam if self.log_snr_clip is None else lam.clamp(-self.log_snr_clip, self.log_snr_clip)
 
     # -- training loss: w·(KL + β_is·IS), the NELBO integrand times p(λ) (facts §2.2) ------------------------------
 
@@ -109,17 +121,58 @@ class Gidd(Diffusion):
         k/(1+r) where z = x; the divergences are those of `families.divergences`.
         """
         lam, log_p_x = log_snr.double(), numbers.log_p_x.double()
-        alpha = torch.sigmoid(lam)
-        is_mask, is_clean = z == self.mask_id, z == x
+        clipped = self._clipped(lam)
+        alpha = torch.sigmoid(clipped)
+        is_mask, is_clean, is_lost = z == self.mask_id, z == x, x == self.mask_id
         if self.is_masked:  # c → 0: KL = -α log p[x] wherever it counts
-            return is_mask.double(), -alpha * log_p_x, torch.zeros_like(lam)
-        share = self.mixing.log_uniform_share(lam).exp()
-        log_r = self.mixing.log_signal_ratio(lam)
-        kl, itakura_saito = divergences(numbers, lam, log_r, is_clean, silent=is_mask)
-        scale = self.mixing.scale
-        other = 1.0 - scale * (1.0 - share)
-        weight = torch.where(is_mask, 1.0 + scale * share, torch.where(is_clean, other * torch.sigmoid(-log_r), other))
+            kl, itakura_saito = -alpha * log_p_x, torch.zeros_like(lam)
+            weight = is_mask.double()
+        else:
+            share = self.mixing.log_uniform_share(lam).exp()
+            log_ratio = self.log_ratio(lam)
+            assert log_ratio is not None
+            kl, itakura_saito = divergences(numbers, clipped, log_ratio, is_clean, silent=is_mask)
+            scale = self.mixing.scale
+            other = 1.0 - scale * (1.0 - share)
+            at_clean = other * torch.sigmoid(-self.mixing.log_signal_ratio(lam))
+            weight = torch.where(is_mask, 1.0 + scale * share, torch.where(is_clean, at_clean, other))
+        if bool(is_lost.any()):
+            weight, kl, itakura_saito = self._where_the_mask_is_text(
+                is_lost, is_mask, numbers, lam, weight, kl, itakura_saito
+            )
         return weight, kl, itakura_saito
+
+    def _where_the_mask_is_text(
+        self,
+        is_lost: Tensor,
+        is_mask: Tensor,
+        numbers: TokenNumbers,
+        lam: Tensor,
+        weight: Tensor,
+        kl: Tensor,
+        itakura_saito: Tensor,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """The same three for x = mask, which no tokenizer makes but the formula covers: p[x] = 0, m = (1-α)(1-s).
+
+        KL = c·Σ_v log(c/(αp_v + c)) + (α+m)·log((α+m)/m); at z = mask ρ = (α+m)/m and w gains e^λ below.
+        """
+        alpha, rest = torch.sigmoid(self._clipped(lam)), torch.sigmoid(-self._clipped(lam))
+        share = self.mixing.log_uniform_share(lam).exp()
+        on_mask = rest * (1.0 - share)
+        log_ratio = torch.log1p(alpha / on_mask)
+        tokens = torch.zeros_like(lam)
+        if numbers.excess is not None:
+            log_r = self.log_ratio(lam)
+            assert log_r is not None
+            tokens = alpha * torch.exp(-log_r) * numbers.excess.double() - alpha
+        lost_kl = tokens + (alpha + on_mask) * log_ratio
+        lost_weight = (1.0 - share) * (1.0 + self.mixing.scale * share) / ((1.0 - share) + lam.exp())
+        here = is_lost & is_mask
+        lost_is = h(-alpha / (alpha + on_mask), -log_ratio)
+        never = here & (on_mask == 0)  # uniform noise makes no mask: infinite divergences of weight zero
+        weight = torch.where(here, lost_weight, weight)
+        kl, itakura_saito = torch.where(is_lost, lost_kl, kl), torch.where(here, lost_is, itakura_saito)
+        return weight, kl.masked_fill(never, 0.0), itakura_saito.masked_fill(never, 0.0)
 
     # -- reverse step (facts §11.1) --------------------------------------------------------------------------------
 
