@@ -1,8 +1,22 @@
-"""Published laws to set beside a fit: exponents, intervals, how they count, and how each number was checked."""
+"""Published laws to set beside a fit or to plan with: every value with its source, its counting and how it was checked.
+
+The values lie in ``published.json`` beside this file. Two losses may be compared only where tokenizer and kind of bound
+agree; `side_by_side` says so wherever they do not.
+"""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+from difflaw.errors import InputError
+
+BOTH_PAPERS = ("gidd", "beyond-masked")
+"""The two papers on scaling discrete diffusion; the other sets are references."""
 
 
 @dataclass(frozen=True)
@@ -13,7 +27,8 @@ class PublishedLaw:
     family: str
     y: str
     x: str
-    coefficient: float
+    coefficient: float | None
+    """None where only the exponent is known."""
     exponent: float
     interval: tuple[float, float] | None
     """95 % interval of the exponent where one was printed."""
@@ -21,129 +36,246 @@ class PublishedLaw:
     fitted: str
     """Range of x the fit saw."""
     checked: str
+    tokenizer: str = "not given"
+    bound: str = "not given"
+    rough: float | None = None
+    """About how far off the exponent may be, where we estimated that ourselves."""
+
+    def __call__(self, x: float) -> float:
+        """Value at ``x``; InputError where the coefficient is not known."""
+        if self.coefficient is None:
+            raise InputError(f"{self.source}: only the exponent of {self.y} is known, not its coefficient")
+        return self.coefficient * x**self.exponent
 
 
-SCALING_BEHAVIOR = "von Rütte et al. 2025, arXiv 2512.10858"
-BEYOND_MASKED = "arXiv 2602.15014"
-_COUNT = (
-    "FLOPs and FLOPs per token with attention, without embeddings, forward and backward; params non-embedding; "
-    "loss: bound in nats per token without cooldown"
-)
-_COUNT_BEYOND = "FLOPs = 3 · forward with attention; params non-embedding; loss: validation bound in nats per token"
-_PRINTED = "read in the stored outputs of the authors' notebooks (isoFLOP parabolas, method 1)"
+@dataclass(frozen=True)
+class PublishedSurface:
+    """L = E + A·X^-alpha + B·D^-beta with X the params or the FLOPs per token, as ``size`` says."""
 
-# family: (coefficient, exponent) against C, and the 95 % offsets printed for M*, D* and L*
-_FRONTIER = {
-    "masked": {
-        "loss": (27.21883, -0.04961, (-0.00040, 0.00031)),
-        "tokens": (56.78711, 0.43371, (-0.020, 0.020)),
-        "flops_per_token": (0.01761, 0.56629, (-0.022, 0.020)),
-        "params": (0.00017, 0.62339, None),
-    },
-    "low-uniform": {
-        "loss": (29.12047, -0.05088, (-0.00033, 0.00034)),
-        "tokens": (15.31607, 0.46459, (-0.014, 0.012)),
-        "flops_per_token": (0.06529, 0.53541, (-0.012, 0.014)),
-        "params": (0.00069, 0.59040, None),
-    },
-    "balanced": {
-        "loss": (29.84096, -0.05124, (-0.00026, 0.00022)),
-        "tokens": (14.45680, 0.46642, (-0.016, 0.014)),
-        "flops_per_token": (0.06918, 0.53358, (-0.014, 0.016)),
-        "params": (0.00072, 0.58881, None),
-    },
-    "high-uniform": {
-        "loss": (30.19375, -0.05141, (-0.00039, 0.00038)),
-        "tokens": (81.86373, 0.42701, (-0.027, 0.020)),
-        "flops_per_token": (0.01222, 0.57298, (-0.022, 0.027)),
-        "params": (0.00011, 0.63110, None),
-    },
-    "uniform": {
-        "loss": (31.26171, -0.05219, (-0.00029, 0.00026)),
-        "tokens": (161.92545, 0.41121, (-0.018, 0.020)),
-        "flops_per_token": (0.00618, 0.58879, (-0.020, 0.018)),
-        "params": (0.00005, 0.64820, None),
-    },
-}
-_TOKEN_BOUND = {
-    "masked": (43.2, -0.1144),
-    "low-uniform": (39.3, -0.1095),
-    "balanced": (40.0, -0.1099),
-    "high-uniform": (51.3, -0.1204),
-    "uniform": (59.6, -0.1269),
-}
-_BEYOND = {
-    "ar": {"loss": (52.98, -0.0676), "params": (0.00470, 0.564), "tokens": (52.6, 0.428)},
-    "mdlm": {"loss": (49.47, -0.0622), "params": (0.275, 0.457), "tokens": (0.981, 0.534)},
-    "duo": {"loss": (64.30, -0.0671), "params": (8.62e-4, 0.587), "tokens": (318.0, 0.403)},
-    "esolm": {"loss": (57.05, -0.0640), "params": (0.0469, 0.498), "tokens": (6.10, 0.491)},
-}
+    size: str
+    E: float
+    A: float
+    B: float
+    alpha: float
+    beta: float
+    checked: str
+    exponent_interval: tuple[float, float] | None = None
+    """95 % interval of a in N* ∝ C^a, where known."""
+
+
+@dataclass(frozen=True)
+class HyperLaw:
+    """y = coefficient · product of x^exponent: a batch size in tokens or a learning rate."""
+
+    y: str
+    coefficient: float
+    exponents: Mapping[str, float]
+    formula: str
+    source: str
+    checked: str
+    half_width: Mapping[str, float] | None = None
+    """95 % half width of each exponent where printed."""
+
+    def __call__(self, **values: float) -> float:
+        """Value at ``tokens=``, ``params=``, ``flops=`` or ``batch_tokens=``; more than it needs may be given."""
+        out = self.coefficient
+        for name, exponent in self.exponents.items():
+            out *= values[name] ** exponent
+        return out
+
+
+@dataclass(frozen=True)
+class Repeats:
+    """Half-life-like constants of repeated data (and of sizes past the optimum), in repeats after the first epoch."""
+
+    R_D: float
+    R_N: float | None
+    source: str
+    checked: str
+
+
+@dataclass(frozen=True)
+class PublishedRun:
+    """A large run that was really made, to hold a law against."""
+
+    name: str
+    family: str
+    budget: float
+    checked: str
+    layers: int | None = None
+    width: int | None = None
+    params: float | None = None
+    tokens: float | None = None
+    batch_tokens: int | None = None
+    steps: int | None = None
+    loss: float | None = None
+    loss_without_cooldown: float | None = None
+
+    @property
+    def trained_tokens(self) -> float | None:
+        """Tokens, from batch and steps where those are known."""
+        return self.batch_tokens * self.steps if self.batch_tokens and self.steps else self.tokens
+
+
+@dataclass(frozen=True)
+class PublishedFamily:
+    """What one set says of one family."""
+
+    name: str
+    laws: tuple[PublishedLaw, ...]
+    surface: PublishedSurface | None
+    curvature: float | None
+    """k in ln L = ln L* + k·ln²(N/N*) at fixed compute, where there is no surface."""
+    curvature_checked: str
+    batch: HyperLaw | None
+    lr: HyperLaw | None
+    repeats: Repeats | None
+
+    def law(self, y: str, x: str = "flops") -> PublishedLaw | None:
+        """The first law of y against x that has a coefficient."""
+        return next((w for w in self.laws if (w.y, w.x) == (y, x) and w.coefficient is not None), None)
+
+
+@dataclass(frozen=True)
+class PublishedSet:
+    """One publication: how it counts, what it read, its families and its large runs."""
+
+    name: str
+    title: str
+    source: str
+    count: str
+    params_convention: str
+    flops_convention: str
+    tokenizer: str
+    data: str
+    vocab_size: int
+    context: int
+    loss: str
+    bound: str
+    fitted: str
+    flops_range: tuple[float, float] | None
+    notes: tuple[str, ...]
+    families: Mapping[str, PublishedFamily]
+    runs: tuple[PublishedRun, ...]
+    batch: HyperLaw | None
+    """Pooled over families."""
+    lr: HyperLaw | None
+    batch_overhead: float | None
+    """a in: tokens to the same loss grow by a·ln²(B/B*)."""
+    cooldown: float | None
+    """Loss without over loss with a cooldown; None where the law's losses need no such factor."""
+
+
+@cache
+def published_sets() -> Mapping[str, PublishedSet]:
+    """Every bundled publication by name."""
+    raw = json.loads(files("difflaw.law").joinpath("published.json").read_text(encoding="utf-8"))
+    return {name: _set(name, fields) for name, fields in raw["sets"].items()}
+
+
+def published_set(name: str) -> PublishedSet:
+    """One publication; InputError lists the known names."""
+    sets = published_sets()
+    if name not in sets:
+        raise InputError(f"no published law is called '{name}'; there are {', '.join(sets)}")
+    return sets[name]
 
 
 def published_laws() -> tuple[PublishedLaw, ...]:
-    """All published laws, first paper first, in a fixed order."""
-    laws = []
-    for family, rows in _FRONTIER.items():
-        for y, (coefficient, exponent, offsets) in rows.items():
-            checked = _PRINTED
-            if family == "uniform" and y == "tokens":
-                checked += (
-                    "; the printed upper offset, +0.0011, is taken as +0.020, that of M* mirrored: both sum to one"
-                )
-            interval = (exponent + offsets[0], exponent + offsets[1]) if offsets else None
-            laws.append(
-                PublishedLaw(
-                    SCALING_BEHAVIOR,
-                    family,
-                    y,
-                    "flops",
-                    coefficient,
-                    exponent,
-                    interval,
-                    _COUNT,
-                    "5e17 to 2e20 FLOPs",
-                    checked,
-                )
-            )
-    for family, (coefficient, exponent) in _TOKEN_BOUND.items():
-        checked = (
-            "never printed; composed from the printed L*(C) and D*(C), within 0.003 of what the plotted curve shows"
-        )
-        laws.append(
-            PublishedLaw(
-                SCALING_BEHAVIOR,
-                family,
-                "loss",
-                "tokens",
-                coefficient,
-                exponent,
-                None,
-                _COUNT,
-                "up to 4e10 tokens",
-                checked,
-            )
-        )
-    for family, rows in _BEYOND.items():
-        for y, (coefficient, exponent) in rows.items():
-            checked = "our line through the five minima read off the project's figure"
-            checked += "" if y == "loss" else "; good to about 0.03"
-            laws.append(
-                PublishedLaw(
-                    BEYOND_MASKED,
-                    family,
-                    y,
-                    "flops",
-                    coefficient,
-                    exponent,
-                    None,
-                    _COUNT_BEYOND,
-                    "6e18 to 1e20 FLOPs",
-                    checked,
-                )
-            )
-    return tuple(laws)
+    """Power laws of both papers on discrete diffusion, first paper first, in a fixed order."""
+    chosen = (published_sets()[name] for name in BOTH_PAPERS)
+    every = [law for s in chosen for family in s.families.values() for law in family.laws]
+    return tuple(sorted(every, key=lambda law: (law.source != every[0].source, law.x != "flops")))
 
 
 def published_for(family: str, y: str, x: str = "flops") -> tuple[PublishedLaw, ...]:
-    """Published laws of one family and quantity; empty where none is known."""
+    """Power laws of both papers of one family and quantity; empty where none is known."""
     return tuple(law for law in published_laws() if (law.family, law.y, law.x) == (family, y, x))
+
+
+def side_by_side(laws: Sequence[PublishedLaw]) -> list[str]:
+    """Laws line by line, and under them what keeps the numbers from being compared.
+
+    Losses of different tokenizers, or a bound beside an exact likelihood, are never shown without that sentence;
+    exponents of different counting come with theirs.
+    """
+    lines = []
+    for law in laws:
+        coefficient = "?" if law.coefficient is None else f"{law.coefficient:.4g}"
+        known = f" [{law.interval[0]:.4g}, {law.interval[1]:.4g}]" if law.interval else ""
+        lines.append(
+            f"{law.family}: {law.y} = {coefficient}·{law.x}^{law.exponent:.4g}{known} ({law.source}; {law.checked})"
+        )
+    if any(law.y == "loss" for law in laws):
+        tokenizers, bounds = ({getattr(law, name) for law in laws} for name in ("tokenizer", "bound"))
+        if len(tokenizers) > 1:
+            lines.append(
+                f"Losses per token of different tokenizers cannot be compared: {'; '.join(sorted(tokenizers))}."
+            )
+        if len(bounds) > 1:
+            lines.append(f"A bound is not a likelihood, so losses of these kinds differ: {'; '.join(sorted(bounds))}.")
+    counts = {law.convention for law in laws}
+    if len(counts) > 1:
+        lines.append(
+            "The laws count parameters or FLOPs differently, which alone moves exponents by .05 and more: "
+            + " | ".join(sorted(counts))
+        )
+    return lines
+
+
+def _set(name: str, raw: Mapping[str, Any]) -> PublishedSet:
+    pooled, source = raw.get("pooled", {}), raw["source"]
+    return PublishedSet(
+        name=name,
+        **{key: raw[key] for key in ("title", "source", "count", "params_convention", "flops_convention", "tokenizer")},
+        **{key: raw[key] for key in ("data", "vocab_size", "context", "loss", "bound", "fitted")},
+        flops_range=_pair(raw["flops_range"]),
+        notes=tuple(raw["notes"]),
+        families={family: _family(family, fields, raw) for family, fields in raw["families"].items()},
+        runs=tuple(PublishedRun(**run) for run in raw["runs"]),
+        batch=_hyper(pooled.get("batch"), source),
+        lr=_hyper(pooled.get("lr"), source),
+        batch_overhead=raw.get("batch_overhead", {}).get("per_ln_squared"),
+        cooldown=raw.get("cooldown", {}).get("factor"),
+    )
+
+
+def _family(name: str, raw: Mapping[str, Any], whole: Mapping[str, Any]) -> PublishedFamily:
+    source = whole["source"]
+    laws = tuple(
+        PublishedLaw(
+            source=source,
+            family=name,
+            interval=_pair(law.get("interval")),
+            convention=whole["count"],
+            fitted=whole["fitted"] if law["x"] == "flops" else whole.get("token_bound_fitted", "not given"),
+            tokenizer=whole["tokenizer"],
+            bound=whole["bound"],
+            **{key: law[key] for key in ("y", "x", "coefficient", "exponent", "checked")},
+            rough=law.get("rough"),
+        )
+        for law in raw["laws"]
+    )
+    surface = raw.get("surface")
+    if surface is not None:
+        interval = _pair(surface.get("exponent_interval"))
+        surface = PublishedSurface(**{**surface, "exponent_interval": interval})
+    curvature, repeats = raw.get("curvature", {}), raw.get("repeats")
+    return PublishedFamily(
+        name=name,
+        laws=laws,
+        surface=surface,
+        curvature=curvature.get("per_ln_squared"),
+        curvature_checked=curvature.get("checked", ""),
+        batch=_hyper(raw.get("batch"), source),
+        lr=_hyper(raw.get("lr"), source),
+        repeats=Repeats(source=source, **repeats) if repeats else None,
+    )
+
+
+def _hyper(raw: Mapping[str, Any] | None, source: str) -> HyperLaw | None:
+    return HyperLaw(source=source, **raw) if raw else None
+
+
+def _pair(raw: Sequence[float] | None) -> tuple[float, float] | None:
+    return (float(raw[0]), float(raw[1])) if raw else None
