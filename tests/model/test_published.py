@@ -86,6 +86,11 @@ def test_rotary_base_of_newer_transformers() -> None:
     assert from_published(raw, HERE).model.rope_theta == 123.0
 
 
+def test_a_purely_published_config_stays_one() -> None:
+    assert "difflaw" not in written()
+    assert from_published(written(), HERE).own is None
+
+
 def test_unknown_keys_are_listed_not_hidden() -> None:
     assert from_published({**written(), "golden_seed": 1, "note": "x"}, HERE).ignored == ("golden_seed", "note")
 

@@ -151,7 +151,7 @@ def to_published(form: Published, *, causal: bool, dtype: str) -> dict[str, Any]
         "eos_token_id": form.eos_id,
         "pad_token_id": form.pad_id,
         "mask_token_id": form.mask_id,
-        "difflaw": own,
+        **({"difflaw": own} if own else {}),
     }
 
 
