@@ -9,23 +9,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from difflaw.law.units import FLOP_CONVENTIONS, PARAMETER_CONVENTIONS
 from difflaw.model.config import CONDITION_WIDTH, SINUSOIDS, ModelConfig
 
-PARAMETER_CONVENTIONS = {
-    "non-embedding": "hidden matrices, biases, norm gains and sinks; no embedding, no head",
-    "matrices": "12·L·d²: hidden matrices only",
-    "notebook": "L(12d² + 14d) + d: the first paper's formula, which counts 3·L·d too much",
-    "total": "everything that is trained",
-}
-FLOP_CONVENTIONS = {
-    "matmul+head": "exact matrix products: hidden, attention (sink included), output matrix",
-    "matmul": "exact matrix products without the output matrix",
-    "method-1": "72·L·d² + 12·L·d·n (DeepSeek; the first paper's Method 1), n the context",
-    "method-2": "6·P with P non-embedding (Chinchilla; the first paper's Method 2)",
-    "6N": "6·P with P non-embedding, the usual name of method-2",
-    "6N+head": "6·(P + d·V)",
-    "6N+attention": "6·P + 12·L·d·n",
-}
+__all__ = ["FLOP_CONVENTIONS", "PARAMETER_CONVENTIONS", "Account", "account"]
 
 
 @dataclass(frozen=True)
@@ -48,6 +35,7 @@ class Account:
         layers, width = self.layers, self.width
         known = {
             "non-embedding": non_embedding,
+            "non-embedding+head": non_embedding + self.parameters["head"],
             "matrices": self.parameters["attention"] + self.parameters["feed-forward"],
             "notebook": layers * (12 * width**2 + 14 * width) + width,
             "total": sum(self.parameters.values()),
