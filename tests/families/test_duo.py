@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import torch
 
-from difflaw.families import get
+from difflaw.errors import InputError
+from difflaw.families import Duo, get
+from difflaw.families.score import score
+from difflaw.noise.gaussian import GaussianOperator
+from tests.families.helpers import random_network
 
 
 def log_snr_of(golden) -> torch.Tensor:
@@ -71,3 +76,96 @@ def test_a_mask_in_the_noise_gives_finite_gradients() -> None:
     assert torch.isfinite(bound).all()
     assert logits.grad is not None
     assert torch.isfinite(logits.grad).all()
+
+
+# -- curriculum -------------------------------------------------------------------------------------------------------
+
+
+def curriculum(**options) -> Duo:
+    family = get("duo", 11, 3, **{"curriculum": 0.5, "run_sequences": 40, **options})
+    assert isinstance(family, Duo)
+    return family
+
+
+@pytest.mark.parametrize("top_k", [2, None])
+def test_the_curriculum_covers_its_share_of_the_run(top_k: int | None) -> None:
+    family, x = curriculum(top_k=top_k, tau=0.3), torch.randint(4, 11, (8, 16))
+    early, late, across = (family.corrupt(x, np.arange(8) + start, 0) for start in (0, 20, 16))
+    plain = get("duo", 11, 3)
+    assert early.soft is not None
+    assert across.soft is not None
+    assert late.soft is None
+    assert torch.equal(late.z_BL, plain.corrupt(x, np.arange(8) + 20, 0).z_BL)
+    # the first four rows of the mixed batch are as they are alone, the last four are plain tokens
+    alone = family.corrupt(x[:4], np.arange(16, 20), 0)
+    assert alone.soft is not None
+    assert torch.equal(across.z_BL[:4], alone.z_BL)
+    assert torch.equal(across.soft.weights[:4], alone.soft.weights)
+    assert torch.equal(across.soft.ids[4:, :, 0], across.z_BL[4:])
+    assert torch.equal(across.soft.weights[4:, :, 0], torch.ones(4, 16))
+    # z is the heaviest token of the mixture
+    heaviest = early.soft.ids.gather(-1, early.soft.weights.argmax(-1, keepdim=True))[..., 0]
+    assert torch.equal(heaviest, early.z_BL)
+
+
+def test_curriculum_loss_is_its_part_of_the_bound() -> None:
+    """Mean of importance·loss over the curriculum's own λ = ∫ E[integrand]·p(λ) dλ over the range it covers."""
+    v, count, length = 11, 4000, 32
+    family = curriculum(curriculum=1.0, run_sequences=count, gamma_min=-4.0, gamma_max=1.0)
+    logits = torch.randn(v, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    x_id = 6
+    batch = family.corrupt(torch.full((count, length), x_id), np.arange(count), 0)
+    assert batch.importance_BL is not None
+    loss = family.loss(logits.expand(count, length, v), batch.x_BL, batch.z_BL, batch.log_snr_BL.double())
+    values = (loss * batch.importance_BL).mean(1)
+    low, high = (float(lam) for lam in (batch.log_snr_BL.min(), batch.log_snr_BL.max()))
+    operator = GaussianOperator(v, -4.0, 1.0)
+    ends = operator.log_snr(np.array([1.0, -4.0]))
+    assert low == pytest.approx(float(ends[0]), abs=0.01)
+    assert high == pytest.approx(float(ends[1]), abs=0.2)
+    lams = torch.linspace(float(ends[0]), float(ends[1]), 401, dtype=torch.float64)
+    z, lam = torch.arange(v).expand(401, v), lams[:, None].expand(401, v)
+    integrand = family.bound(logits.expand(401, v, v), torch.full((401, v), x_id), z, lam)
+    q = torch.sigmoid(lam) * (z == x_id) + family.noise_at(z, lam)
+    expected = torch.trapezoid((integrand * q).sum(1) * torch.sigmoid(lams) * torch.sigmoid(-lams), lams)
+    assert float(values.mean()) == pytest.approx(float(expected), abs=4 * float(values.std()) / count**0.5)
+    assert float(values.std()) / count**0.5 < 0.05 * float(expected)
+
+
+def test_soft_inputs_are_mixtures_of_embeddings() -> None:
+    model = random_network(11, 16)
+    family = curriculum(tau=0.5, top_k=None)
+    batch = family.corrupt(torch.randint(4, 11, (2, 16)), np.arange(2), 0)
+    assert batch.soft is not None
+    dense = torch.zeros(2, 16, 11).scatter_add_(-1, batch.soft.ids, batch.soft.weights)
+    mixed = model._embed(batch.z_BL, batch.soft)
+    assert torch.allclose(mixed, dense @ model.model.embed_tokens.weight, atol=1e-5)
+    score(model, family, batch).log_p_x.sum().backward()
+    assert model.model.embed_tokens.weight.grad is not None
+    sharp = curriculum(tau=1e-10).corrupt(torch.randint(4, 11, (2, 16)), np.arange(2), 0)
+    assert torch.allclose(model._embed(sharp.z_BL, sharp.soft), model._embed(sharp.z_BL, None))
+
+
+def test_the_network_is_told_sigma() -> None:
+    lam = torch.tensor([[0.0, 0.0], [-3.0, -3.0]])
+    assert torch.allclose(get("duo", 11, 3).told(lam)[:, 0], -torch.sigmoid(lam[:, 0]).log())
+    assert not get("masked", 11, 3).told(lam).any()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"curriculum": 1.5}, "curriculum"),
+        ({"tau": 0.0}, "tau"),
+        ({"top_k": 0}, "top_k"),
+        ({"gamma_min": 0.0, "gamma_max": -1.0}, "gamma_min"),
+    ],
+)
+def test_bad_curricula(options: dict, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        get("duo", 11, 3, **options)
+
+
+def test_a_curriculum_needs_the_length_of_the_run() -> None:
+    with pytest.raises(InputError, match="run_sequences"):
+        get("duo", 11, 3, curriculum=0.5).corrupt(torch.full((2, 4), 5), np.arange(2), 0)

@@ -1,13 +1,14 @@
 """Duo's base: uniform-state diffusion over all V ids, its ELBO in the stable form (2506.10892; 2602.15014 `DUO_BASE`).
 
 Notation: α = σ(λ), x̂ = p with the mask suppressed, c = (1-α)/V, r = α/c = V·e^λ. Noise may land on the mask id, which
-the network never predicts (facts: beyond-masked §0.8). The network is told nothing of λ. The curriculum and the
-distillation of the Duo papers are not here: the scaling study uses neither.
+the network never predicts (facts: beyond-masked §0.8). The scaling study uses this base alone; Duo's own runs start
+with the curriculum of `families.duo_curriculum` and end with the distillation of `train.distillation`.
 """
 
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import ClassVar
 
 import numpy as np
@@ -15,10 +16,15 @@ import torch
 from torch import Tensor
 from torch.nn.functional import softplus
 
+from difflaw.errors import InputError
+from difflaw.families.base import Corrupted
 from difflaw.families.diffusion import Diffusion
 from difflaw.families.divergences import divergences, sum_of_parts
+from difflaw.families.duo_curriculum import Curriculum, CurriculumDraw, draw
 from difflaw.model.head import TokenNumbers
-from difflaw.noise.clock import sigmoid
+from difflaw.model.soft import SoftTokens
+from difflaw.noise.clock import LogSnrRange, sigmoid
+from difflaw.noise.conditioning import Conditioning
 from difflaw.noise.streams import Stream, uniforms
 
 
@@ -27,6 +33,27 @@ class Duo(Diffusion):
 
     name: ClassVar[str] = "duo"
 
+    def __init__(
+        self,
+        vocab_size: int,
+        mask_id: int,
+        *,
+        curriculum: float = 0.0,
+        tau: float = 1e-3,
+        gamma_min: float = -3.55,
+        gamma_max: float = -1.85,
+        top_k: int | None = 8,
+        run_sequences: int | None = None,
+        bos_id: int = 0,
+        pad_id: int = 2,
+        span: LogSnrRange | None = None,
+        conditioning: Conditioning | None = None,
+    ) -> None:
+        """``curriculum`` is the share of a run of ``run_sequences`` sequences that it covers; see `Curriculum`."""
+        super().__init__(vocab_size, mask_id, bos_id=bos_id, pad_id=pad_id, span=span, conditioning=conditioning)
+        self.curriculum = Curriculum(curriculum, tau, gamma_min, gamma_max, top_k)
+        self.run_sequences = run_sequences
+
     # -- forward process: q(z|x) = α·1[z=x] + (1-α)/V ----------------------------------------------------------------
 
     def sample(self, x: np.ndarray, log_snr: np.ndarray, index: np.ndarray, seed: int) -> np.ndarray:
@@ -34,6 +61,21 @@ class Duo(Diffusion):
         u = np.moveaxis(uniforms(seed, Stream.CORRUPTION, index, 3, x.shape[1]), 1, 0)
         token = np.minimum((u[2] * self.vocab_size).astype(np.int64), self.vocab_size - 1)
         return np.where(u[0] < sigmoid(log_snr), x, token)
+
+    def corrupt(self, x_BL: Tensor, sample_index_B: Tensor | np.ndarray, seed: int) -> Corrupted:
+        """A training batch; sequences in the run's first part are read as the curriculum says."""
+        batch = super().corrupt(x_BL, sample_index_B, seed)
+        index = np.asarray(sample_index_B)
+        if self.curriculum.share == 0.0:
+            return batch
+        if self.run_sequences is None:
+            raise InputError("run_sequences: the curriculum covers a share of a run, so the run's length must be given")
+        early = index < round(self.curriculum.share * self.run_sequences)
+        if not early.any():
+            return batch
+        x, rows = batch.x_BL.cpu().numpy()[early], torch.from_numpy(early).to(x_BL.device)
+        drawn = draw(self.curriculum, x, index[early], seed, self.vocab_size)
+        return _with_curriculum(batch, rows, drawn)
 
     def noise_at(self, z_BL: Tensor, log_snr_BL: Tensor) -> Tensor:
         """(1-α)/V, the same for every id."""
@@ -91,3 +133,28 @@ class Duo(Diffusion):
         """σ = -log α (2602.15014's network), one a sequence unless tokens have λ of their own."""
         own = self.conditioning.own_noise_probability > 0 or self.conditioning.prompt_probability > 0
         return softplus(-(log_snr_BL if own else log_snr_BL[:, :1]))
+
+
+def _with_curriculum(batch: Corrupted, rows: Tensor, drawn: CurriculumDraw) -> Corrupted:
+    """``batch`` with its ``rows`` (B,) redrawn; every other token, and every clean one, is a mixture of one."""
+    noised = batch.noised_BL
+    device, k = noised.device, drawn.ids.shape[-1]
+    here = rows[:, None] & noised
+
+    def scattered(values: np.ndarray, base: Tensor) -> Tensor:
+        found = torch.from_numpy(np.ascontiguousarray(values)).to(device, base.dtype)
+        base = base.clone()
+        base[rows] = found.expand(base[rows].shape)
+        return base
+
+    z = torch.where(here, scattered(drawn.z, batch.z_BL), batch.z_BL)
+    only_z = torch.zeros(*z.shape, k, device=device)
+    only_z[..., 0] = 1.0
+    ids = torch.where(here[..., None], scattered(drawn.ids, z[..., None].expand(*z.shape, k)), z[..., None])
+    return replace(
+        batch,
+        z_BL=z,
+        log_snr_BL=torch.where(here, scattered(drawn.log_snr, batch.log_snr_BL), batch.log_snr_BL),
+        importance_BL=torch.where(here, scattered(drawn.importance, torch.ones_like(batch.log_snr_BL)), 1.0),
+        soft=SoftTokens(ids, torch.where(here[..., None], scattered(drawn.weights, only_z), only_z)),
+    )

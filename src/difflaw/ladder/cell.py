@@ -22,7 +22,8 @@ from difflaw.train.run_directory import RunDirectory
 
 
 def build_family(config: RunConfig) -> Family:
-    """The run's family with its conditioning."""
+    """The run's family with its conditioning, told the run's length where its training changes on the way."""
+    length = {"run_sequences": config.steps * config.batch_sequences} if "curriculum" in config.family_options else {}
     return get(
         config.family,
         config.model.vocab_size,
@@ -30,6 +31,7 @@ def build_family(config: RunConfig) -> Family:
         bos_id=config.bos_id,
         pad_id=config.pad_id,
         conditioning=config.conditioning.build(),
+        **length,
         **config.family_options,
     )
 
