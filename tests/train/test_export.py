@@ -14,7 +14,7 @@ from difflaw.train import export as module
 from difflaw.train.export import export, parse_size
 
 
-@pytest.mark.parametrize("family", ["balanced", "low-uniform", "mdlm", "duo", "autoregressive"])
+@pytest.mark.parametrize("family", ["balanced", "low-uniform", "mdlm", "duo", "autoregressive", "esolm", "block"])
 @pytest.mark.parametrize("shard_size", ["5GB", "10KB"])
 def test_bit_by_bit(make_run, tmp_path, family: str, shard_size: str) -> None:
     run = make_run(family=family)
