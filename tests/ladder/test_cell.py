@@ -10,6 +10,7 @@ import pytest
 
 from difflaw.data.config import DataConfig
 from difflaw.data.store import prepare
+from difflaw.errors import InputError
 from difflaw.files import NoRoom
 from difflaw.ladder.cell import run_cell
 from difflaw.ladder.single import TrainConfig, plan_single
@@ -93,3 +94,42 @@ def test_conditioned_training_runs_and_is_judged_unconditionally(tmp_path, cache
     summary = run_cell(directory.path, store)
     assert summary["status"] == "done"
     assert np.isfinite(summary["bound"])
+
+
+@pytest.mark.parametrize(
+    ("family", "model"),
+    [
+        ("masked", {}),
+        ("uniform", {}),
+        ("mdlm", {}),
+        ({"name": "duo", "options": {"curriculum": 0.5, "top_k": 2}}, {"adaln": True}),
+        ("esolm", {}),
+        ({"name": "esolm", "options": {"alpha_0": 0.5}}, {"adaln": True}),
+        ({"name": "block", "options": {"block_length": 8}}, {}),
+        ({"name": "block", "options": {"block_length": 1}}, {}),
+    ],
+)
+def test_every_family_learns_from_a_config(tmp_path, cache, family, model) -> None:
+    directory, store = planned(tmp_path, cache, family=family, model=model, conditioning="intended")
+    summary = run_cell(directory.path, store)
+    assert summary["status"] == "done", summary["note"]
+    floor = store.entropy_floor(32)
+    assert floor is not None
+    # better than knowing the frequencies of the symbols, and not better than anything can be
+    assert floor - 4 * summary["standard_error"] < summary["bound"] < np.log(store.vocab_size)
+
+
+def test_a_pass_over_twice_the_length_is_paid_for(tmp_path, cache) -> None:
+    """At one budget in FLOPs, block diffusion gets fewer steps than masked diffusion at the same size."""
+    steps = {}
+    for name in ("masked", "block"):
+        config = TrainConfig.model_validate(
+            {**{k: v for k, v in BASE.items() if k != "tokens"}, "family": name, "budget": 1e9}
+        )
+        steps[name] = plan_single(config, prepare(config.data, cache)).run.steps
+    assert 1.4 < steps["masked"] / steps["block"] < 2.5
+
+
+def test_a_block_that_does_not_fit_is_refused_in_the_plan(tmp_path, cache) -> None:
+    with pytest.raises(InputError, match="block_length 5 does not divide the context of 32"):
+        planned(tmp_path, cache, family={"name": "block", "options": {"block_length": 5}})

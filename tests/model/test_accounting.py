@@ -9,7 +9,9 @@ from difflaw.model.config import ModelConfig
 from difflaw.model.transformer import Transformer
 
 
-@pytest.mark.parametrize("options", [{}, {"sink": False}, {"mlp_bias": False}, {"qk_norm": False}, {"tied": True}])
+@pytest.mark.parametrize(
+    "options", [{}, {"sink": False}, {"mlp_bias": False}, {"qk_norm": False}, {"tied": True}, {"adaln": True}]
+)
 def test_groups_add_up_to_the_model(options: dict) -> None:
     config = ModelConfig(vocab_size=61, layers=3, width=24, heads=2, context=10, **options)
     counted = account(config)
@@ -37,16 +39,35 @@ def test_published_sizes(layers: int, width: int, notebook: float, true: float, 
     assert counted.flops_per_token("method-2") == 6.0 * counted.params("non-embedding")
 
 
-def test_matmul_flops_are_what_the_network_multiplies() -> None:
-    """Forward FLOPs counted by PyTorch's own counter, times three."""
+@pytest.mark.parametrize(
+    ("family", "family_options", "model_options"),
+    [
+        ("masked", {}, {}),
+        ("autoregressive", {}, {}),
+        ("duo", {}, {"adaln": True}),
+        ("block", {"block_length": 4}, {}),
+        ("block", {"block_length": 16}, {}),
+        ("esolm", {"alpha_0": 0.0}, {"adaln": True}),
+        ("esolm", {"alpha_0": 1.0}, {}),
+    ],
+)
+def test_matmul_flops_are_what_the_network_multiplies(family: str, family_options: dict, model_options: dict) -> None:
+    """Forward FLOPs of a whole training batch counted by PyTorch's own counter, times three."""
+    import numpy as np
     import torch
     from torch.utils.flop_counter import FlopCounterMode
 
-    config = ModelConfig(vocab_size=61, layers=2, width=24, heads=2, context=16)
-    model = Transformer(config).initialise(0)
+    from difflaw.families import get
+    from difflaw.families.score import hidden_states
+
+    config = ModelConfig(vocab_size=61, layers=2, width=24, heads=2, context=16, **model_options)
+    made = get(family, 61, 3, **family_options)
+    model = Transformer(config, causal=made.causal).initialise(0)
+    batch = made.corrupt(torch.randint(4, 61, (3, 16)), np.arange(3), 0)
     with FlopCounterMode(display=False) as counter:
-        model.logits(torch.zeros(3, 16, dtype=torch.long))
-    assert 3 * counter.get_total_flops() == account(config).flops_per_token("matmul+head") * 3 * 16
+        model.lm_head(hidden_states(model, made, batch))
+    counted = account(config, made.passes(16)).flops_per_token("matmul+head")
+    assert 3 * counter.get_total_flops() == pytest.approx(counted * 3 * 16, rel=1e-12)
 
 
 def test_all_conventions_are_recorded() -> None:

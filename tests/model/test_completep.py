@@ -46,3 +46,11 @@ def test_golden_groups(shared) -> None:
 def test_a_vector_without_a_rule_is_refused() -> None:
     with pytest.raises(ValueError, match="without a CompleteP rule"):
         group_of("model.scale", 1)
+
+
+def test_adaln_learns_as_an_input_layer() -> None:
+    config = ModelConfig(vocab_size=11, layers=2, width=8, heads=2, context=8, adaln=True)
+    groups = {g["name"]: g for g in parameter_groups(Transformer(config), width=8, layers=2, lr=1.0, weight_decay=0.1)}
+    assert groups["conditioning"]["peak_lr"] == groups["embedding"]["peak_lr"] == 0.02
+    assert groups["conditioning"]["weight_decay"] == 0.0
+    assert len(groups["conditioning"]["params"]) == 2 * 2 + 2 + 4

@@ -142,3 +142,36 @@ def test_too_long_input_is_named() -> None:
 @pytest.mark.parametrize(("width", "heads"), [(512, 8), (1024, 16), (1536, 12), (3072, 24), (4608, 36), (64, 2)])
 def test_heads_rule_of_the_paper(width: int, heads: int) -> None:
     assert default_heads(width) == heads
+
+
+# -- adaLN ---------------------------------------------------------------------------------------------
+
+
+def test_adaln_starts_as_the_plain_network_and_then_hears_sigma() -> None:
+    shape = {"vocab_size": 31, "layers": 2, "width": 16, "heads": 2, "context": 8}
+    plain, told = Transformer(ModelConfig(**shape)), Transformer(ModelConfig(**shape, adaln=True)).initialise(0)
+    plain.load_state_dict({k: v for k, v in told.state_dict().items() if "adaln" not in k and "condition" not in k})
+    ids = torch.randint(4, 31, (3, 8))
+    sigma = torch.tensor([[0.0], [1.0], [9.0]])
+    assert torch.allclose(told.hidden(ids, sigma=sigma), plain.hidden(ids), atol=1e-6)
+    torch.manual_seed(0)
+    with torch.no_grad():
+        for name, parameter in told.named_parameters():
+            if "adaln" in name:
+                parameter.normal_(std=0.3)
+    states = told.hidden(ids[:1].expand(3, -1), sigma=sigma)
+    assert not torch.allclose(states[0], states[1], atol=1e-2)
+    # one σ a sequence is the same σ for each of its tokens, and none is σ = 0
+    assert torch.allclose(states, told.hidden(ids[:1].expand(3, -1), sigma=sigma.expand(3, 8)), atol=1e-4)
+    assert torch.equal(told.hidden(ids[:1]), told.hidden(ids[:1], sigma=sigma[:1]))
+
+
+def test_every_part_of_adaln_learns() -> None:
+    model = Transformer(ModelConfig(vocab_size=31, layers=1, width=16, heads=2, context=8, adaln=True)).initialise(0)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(0.1 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(0)))
+    model.logits(torch.randint(4, 31, (3, 8)), sigma=torch.rand(3, 1)).square().sum().backward()
+    for name, parameter in model.named_parameters():
+        assert parameter.grad is not None, name
+        assert parameter.grad.abs().max() > 0, name
