@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from difflaw.model.attention import capped_softmax, hidden_keys
+from difflaw.model.cache import KeyValueCache
 from difflaw.model.config import CONDITION_WIDTH, SINUSOIDS, ModelConfig
 from difflaw.model.soft import SoftTokens
 
@@ -137,11 +138,29 @@ class Attention(nn.Module):
         first = sink.to(x.dtype).view(1, self.heads, 1, self.head_dim).expand(x.shape[0], -1, -1, -1)
         return torch.cat([first, x], dim=2)
 
-    def forward(self, h_BLD: Tensor, cos: Tensor, sin: Tensor, hidden: Tensor | None) -> Tensor:
-        """(B, L, D) → (B, L, D); ``hidden`` from `attention.hidden_keys`."""
-        qk, v = self._queries_keys_values(h_BLD)
+    def _separately(self, h_BLD: Tensor) -> tuple[Tensor, Tensor]:
+        """The same as `_queries_keys_values` in three products: for few tokens, joining the weights costs more."""
+        q, k, v = self.q_proj(h_BLD), self.k_proj(h_BLD), self.v_proj(h_BLD)
+        if self.eps is not None:
+            q, k = self.q_norm(q), self.k_norm(k)
+        q, k, v = (x.unflatten(-1, (self.heads, self.head_dim)).transpose(1, 2) for x in (q, k, v))
+        return torch.stack([q, k]), v
+
+    def forward(
+        self,
+        h_BLD: Tensor,
+        cos: Tensor,
+        sin: Tensor,
+        hidden: Tensor | None,
+        cache: KeyValueCache | None = None,
+        layer: int = 0,
+    ) -> Tensor:
+        """(B, L, D) → (B, L, D); ``hidden`` from `attention.hidden_keys`, or from ``cache``, which holds the sink."""
+        qk, v = self._queries_keys_values(h_BLD) if cache is None else self._separately(h_BLD)
         q, k = rotate(qk, cos, sin).unbind(0)
-        if self.has_sink:
+        if cache is not None:
+            k, v = cache.extend(layer, k, v)
+        elif self.has_sink:
             k, v = self._with_sink(k, self.k_bias), self._with_sink(v, self.v_bias)
         scores = (q * (self.head_dim**-0.5 / self.cap)) @ k.transpose(-1, -2)
         out = capped_softmax(scores, self.cap, hidden).to(v.dtype) @ v
@@ -199,16 +218,25 @@ class Block(nn.Module):
         self.adaln = nn.Linear(CONDITION_WIDTH, 6 * config.width) if config.adaln else None
 
     def forward(
-        self, h_BLD: Tensor, cos: Tensor, sin: Tensor, hidden: Tensor | None, condition: Tensor | None = None
+        self,
+        h_BLD: Tensor,
+        cos: Tensor,
+        sin: Tensor,
+        hidden: Tensor | None,
+        condition: Tensor | None = None,
+        cache: KeyValueCache | None = None,
+        layer: int = 0,
     ) -> Tensor:
         """(B, L, D) → (B, L, D)."""
         if self.adaln is not None and condition is not None:
             shift, scale, gate, shift_up, scale_up, gate_up = self.adaln(condition).chunk(6, -1)
-            inner = self.self_attn(modulate(self.attn_layernorm(h_BLD), shift, scale), cos, sin, hidden)
+            inner = modulate(self.attn_layernorm(h_BLD), shift, scale)
+            inner = self.self_attn(inner, cos, sin, hidden, cache, layer)
             h_BLD = torch.add(h_BLD, torch.addcmul(inner, inner, gate), alpha=self.residual)
             inner = self.mlp(modulate(self.mlp_layernorm(h_BLD), shift_up, scale_up))
             return torch.add(h_BLD, torch.addcmul(inner, inner, gate_up), alpha=self.residual)
-        h_BLD = torch.add(h_BLD, self.self_attn(self.attn_layernorm(h_BLD), cos, sin, hidden), alpha=self.residual)
+        inner = self.self_attn(self.attn_layernorm(h_BLD), cos, sin, hidden, cache, layer)
+        h_BLD = torch.add(h_BLD, inner, alpha=self.residual)
         return torch.add(h_BLD, self.mlp(self.mlp_layernorm(h_BLD)), alpha=self.residual)
 
 
@@ -249,12 +277,15 @@ class Transformer(nn.Module):
         *,
         sigma: Tensor | None = None,
         soft: SoftTokens | None = None,
+        cache: KeyValueCache | None = None,
     ) -> Tensor:
         """Final normed states (B, L, D).
 
         ``attention`` is "may attend", (L, L) or (B, L, L), True = yes; None means all (or the past, when causal).
         ``positions`` (B, L) default to 0 … L-1. ``sigma`` (B, 1 or L) goes to adaLN, zero if not given and ignored by
-        a network without it. ``soft`` replaces the embeddings of z by mixtures of embeddings.
+        a network without it. ``soft`` replaces the embeddings of z by mixtures of embeddings. With a ``cache``
+        (from `new_cache`) the tokens also see what it holds, ``attention`` is among the new ones alone, and
+        ``positions`` must be given; what of them stays is up to `KeyValueCache.keep`.
         """
         length = z_BL.shape[1]
         if length > self.config.context and positions is None:
@@ -266,18 +297,34 @@ class Transformer(nn.Module):
             cos, sin = cos.unsqueeze(1), sin.unsqueeze(1)
         if attention is None and self.causal:
             attention = torch.ones(length, length, dtype=torch.bool, device=z_BL.device).tril()
-        mask = None if attention is None else hidden_keys(attention, self.config.sink)
+        if cache is not None:
+            if positions is None:
+                raise ValueError("positions: must be given with a cache")
+            mask = cache.hidden(attention, *z_BL.shape)
+        else:
+            mask = None if attention is None else hidden_keys(attention, self.config.sink)
         h_BLD = self._embed(z_BL, soft)
         condition = None
         if self.model.condition is not None:
             sigma = torch.zeros_like(z_BL[:, :1], dtype=torch.float32) if sigma is None else sigma
             condition = self.model.condition(sigma)
-        for layer in self.model.layers:
-            h_BLD = layer(h_BLD, cos, sin, mask, condition)
+        for index, layer in enumerate(self.model.layers):
+            h_BLD = layer(h_BLD, cos, sin, mask, condition, cache, index)
         h_BLD = self.model.norm(h_BLD)
         if self.model.adaln is None:
             return h_BLD
         return modulate(h_BLD, *self.model.adaln(condition).chunk(2, -1))
+
+    def new_cache(self, rows: int, capacity: int) -> KeyValueCache:
+        """An empty cache for ``rows`` sequences and at first ``capacity`` tokens; it holds the sink, if there is one."""
+        config, like = self.config, self.model.embed_tokens.weight
+        shape = (rows, config.heads, capacity + 1, config.head_dim)
+        keys, values = ([like.new_empty(shape) for _ in range(config.layers)] for _ in range(2))
+        if config.sink:
+            for layer, k, v in zip(self.model.layers, keys, values, strict=True):
+                k[:, :, 0], v[:, :, 0] = layer.self_attn.k_bias, layer.self_attn.v_bias  # type: ignore[union-attr]
+        seen = torch.ones(rows, int(config.sink), dtype=torch.bool, device=like.device)
+        return KeyValueCache(keys, values, seen)
 
     def _embed(self, z_BL: Tensor, soft: SoftTokens | None) -> Tensor:
         if soft is None:
