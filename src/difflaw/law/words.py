@@ -17,18 +17,19 @@ from difflaw.law.results import FamilyLaws, Laws, PowerLaw
 
 def laws_as_json(laws: Laws) -> dict[str, Any]:
     """Nested dicts, lists, strings and finite numbers; NaN and infinity become null. Field names are the records'."""
-    return _plain(laws)
+    return plain(laws)
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """Records, dicts, lists and numbers as JSON can hold them; NaN and infinity become None."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {f.name: _plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+        return {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
     if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     if isinstance(value, np.generic):
-        return _plain(value.item())
+        return plain(value.item())
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     return value
