@@ -11,6 +11,8 @@ import torch
 from difflaw.data.batches import Batches
 from difflaw.families import get
 from difflaw.model.config import ModelConfig
+from difflaw.model.transformer import Transformer
+from difflaw.train import checkpoint
 from difflaw.train.config import OptimizerConfig, RunConfig
 from difflaw.train.loop import Diverged, Execution, train
 from difflaw.train.run_directory import RunDirectory
@@ -97,3 +99,14 @@ def test_the_name_changes_with_every_setting() -> None:
     changed = RunConfig.model_validate({**CONFIG.model_dump(), "seed": 1})
     assert changed.name != CONFIG.name
     assert CONFIG.name.startswith("balanced-8x1-")
+
+
+def test_a_tied_head_is_saved_once_and_comes_back(tmp_path) -> None:
+    model = Transformer(ModelConfig(vocab_size=12, layers=1, width=8, heads=1, context=8, tied=True)).initialise(0)
+    optimizer = torch.optim.SGD(model.parameters())
+    checkpoint.save(tmp_path, 3, model, optimizer, {})
+    other = Transformer(model.config)
+    state = checkpoint.load_latest(tmp_path, other, torch.optim.SGD(other.parameters()))
+    assert state is not None
+    assert torch.equal(other.lm_head.weight, model.model.embed_tokens.weight)
+    assert other.lm_head.weight is other.model.embed_tokens.weight

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from difflaw import __version__
-from difflaw.cli import data, export, fit, ladder, train
+from difflaw.cli import data, distill, export, fit, ladder, plan, train
 
 app = typer.Typer(
     help="Measure how discrete diffusion language models scale, on your data.",
@@ -19,8 +19,10 @@ app = typer.Typer(
 app.add_typer(ladder.app, name="ladder")
 app.add_typer(data.app, name="data")
 app.command("train")(train.train)
+app.command("distill")(distill.distill)
 app.command("export")(export.export)
 app.command("fit")(fit.fit)
+app.command("plan")(plan.plan)
 
 
 def _show_version(wanted: bool) -> None:

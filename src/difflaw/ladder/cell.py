@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import traceback
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from difflaw.files import NoRoom, room_on_disk, write_json
 from difflaw.model.accounting import account
 from difflaw.model.transformer import Transformer
 from difflaw.train.config import RunConfig
+from difflaw.train.distillation import objectives, start_from_parent
 from difflaw.train.loop import Diverged, Execution, train
 from difflaw.train.run_directory import RunDirectory
 
@@ -98,11 +100,17 @@ def _train_and_judge(directory: RunDirectory, store: TokenStore, execution: Exec
             **estimate.parts,
         }
 
-    train(config, directory, family, batches, evaluate, execution)
+    if config.distillation is None:
+        train(config, directory, family, batches, evaluate, execution)
+    else:
+        rounds = objectives(config, family, directory.path)
+        parent = partial(start_from_parent, directory.path)
+        train(config, directory, family, batches, evaluate, execution, rounds, parent)
     evaluations = directory.records("evaluation")
     start, last = evaluations[0], evaluations[-1]
     # Both see the same noise, so even a small step down counts; a network that died stays exactly at its start.
-    worse = last["bound"] >= start["bound"]
+    # Distillation gives bound away for fewer sampling steps.
+    worse = config.distillation is None and last["bound"] >= start["bound"]
     return {
         "status": "diverged" if worse else "done",
         "note": f"final bound {last['bound']:.4g} is not below the start, {start['bound']:.4g}" if worse else "",

@@ -27,7 +27,7 @@ def save(
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
     try:
-        save_file({k: v.contiguous() for k, v in model.state_dict().items()}, temporary / "model.safetensors")
+        save_file(weights_of(model), temporary / "model.safetensors")
         groups: list[dict[str, Any]] = []
         if optimizer is not None:
             tensors, groups = _optimizer_tensors(optimizer)
@@ -39,6 +39,20 @@ def save(
         shutil.rmtree(temporary, ignore_errors=True)
     for old in sorted(checkpoints.glob("step-*"))[:-2]:
         shutil.rmtree(old, ignore_errors=True)
+
+
+def weights_of(model: Transformer) -> dict[str, torch.Tensor]:
+    """Every weight once: a tied head is the embedding, which safetensors would refuse to store twice."""
+    weights = {name: value.contiguous() for name, value in model.state_dict().items()}
+    if model.config.tied:
+        del weights["lm_head.weight"]
+    return weights
+
+
+def fill(model: Transformer, weights: dict[str, torch.Tensor]) -> None:
+    """Set the model's weights to those of `weights_of`; RuntimeError names what does not fit."""
+    tied = {"lm_head.weight": weights["model.embed_tokens.weight"]} if model.config.tied else {}
+    model.load_state_dict({**weights, **tied})
 
 
 def _optimizer_tensors(optimizer: torch.optim.Optimizer) -> tuple[dict[str, torch.Tensor], list[dict[str, Any]]]:
@@ -60,7 +74,7 @@ def load_latest(checkpoints: Path, model: Transformer, optimizer: torch.optim.Op
             state = json.loads((folder / "state.json").read_text(encoding="utf-8"))
             weights = load_file(folder / "model.safetensors")
             tensors = load_file(folder / "optimizer.safetensors")
-            model.load_state_dict(weights)
+            fill(model, weights)
         except (OSError, ValueError, KeyError, RuntimeError, SafetensorError):
             continue
         entries: dict[int, dict[str, torch.Tensor]] = {}

@@ -46,6 +46,27 @@ class ConditioningConfig(BaseModel):
         return Conditioning(**self.model_dump())
 
 
+class DistillationConfig(BaseModel):
+    """Discrete Consistency Distillation; defaults are the published OWT run's (facts: beyond-masked §2.3)."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    parent: str
+    """Name of the run whose last weights are student and first teacher."""
+    steps_per_round: int = Field(default=10_000, ge=1)
+    grid: int = Field(default=512, ge=2)
+    """The clock's steps; the teacher is 2^round of them closer to the text."""
+    gamma_min: float = -4.0
+    gamma_max: float = -1.0
+    divergence: Literal["student-teacher", "teacher-student"] = "student-teacher"
+
+    @model_validator(mode="after")
+    def _ordered(self) -> DistillationConfig:
+        if self.gamma_min >= self.gamma_max:
+            raise ValueError(f"gamma_min {self.gamma_min} must lie below gamma_max {self.gamma_max}")
+        return self
+
+
 class RunConfig(BaseModel):
     """One run: family × model × data × batch × rate × seed × tokens. Frozen; unknown keys are refused."""
 
@@ -70,6 +91,8 @@ class RunConfig(BaseModel):
     evaluation_seed: int = 0
     evaluation_steps: tuple[int, ...] = ()
     """Steps after which the bound is measured; the last step always is."""
+    distillation: DistillationConfig | None = None
+    """Set where the run distils another one."""
     params_convention: str = "non-embedding"
     flops_convention: str = "matmul+head"
 

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 
 from difflaw.data.batches import Batches
@@ -57,6 +58,10 @@ class Orphaned(Exception):
     """Whoever started this run is gone."""
 
 
+Objective = Callable[[Transformer, torch.Tensor, np.ndarray, bool], tuple[torch.Tensor, float, float]]
+"""(model, x (B, L), sample index (B,), whether the bound is wanted) → the sum of losses over scored tokens, with its
+graph; the sum of their bounds; their number (the last two may be zero where the bound is not wanted)."""
+
 Evaluate = Callable[[Transformer, int], dict[str, Any]]
 """(model, step) → an evaluation record: ``bound``, ``standard_error``, … in nats per token."""
 
@@ -88,8 +93,14 @@ def train(
     batches: Batches,
     evaluate: Evaluate,
     execution: Execution = Execution(),
+    prepare_objective: Callable[[Transformer, int], Objective] | None = None,
+    start: Callable[[Transformer], None] | None = None,
 ) -> Transformer:
     """Run (or continue) until the last step; the trained model, with all records in ``directory``.
+
+    ``prepare_objective`` gives what is minimised from (model, step) on, and is asked again at every step that starts a
+    round of ``config.distillation``; by default it is the family's loss. ``start`` sets the weights of a run that has
+    made no step yet, after `Transformer.initialise`.
 
     Raises Diverged when a loss is NaN or infinite, Orphaned when the parent is gone.
     """
@@ -98,7 +109,11 @@ def train(
     model = Transformer(config.model, causal=family.causal).initialise(config.seed).to(device)
     optimizer = build_optimizer(config, model)
     checkpoints = directory.path / "checkpoints"
-    state = checkpoint.load_latest(checkpoints, model, optimizer) or {"step": 0, "seconds": 0.0}
+    state = checkpoint.load_latest(checkpoints, model, optimizer)
+    if state is None:
+        state = {"step": 0, "seconds": 0.0}
+        if start:
+            start(model)
     first, before = int(state["step"]), float(state["seconds"])
 
     counts = account(config.model, family.passes(config.model.context))
@@ -114,14 +129,18 @@ def train(
         tokens = step * config.tokens_per_step
         directory.append({"kind": kind, "step": step, "tokens": tokens, "flops": tokens * flops_per_token, **values})
 
+    rounds = config.distillation.steps_per_round if config.distillation else config.steps
+    objective = prepare_objective(model, first) if prepare_objective else family_objective(config, family)
     if first == 0:
         record("evaluation", 0, evaluate(model, 0))
     for step in range(first, config.steps):
         factor = warmup_stable_decay(step, config.steps, config.optimizer.warmup_steps, config.optimizer.cooldown_steps)
         for group in optimizer.param_groups:
             group["lr"] = group["peak_lr"] * factor
+        if prepare_objective and step > first and step % rounds == 0:
+            objective = prepare_objective(model, step)
         wanted = (step + 1) % log_every == 0
-        loss, bound = _update(config, model, optimizer, family, batches, step, execution, wanted)
+        loss, bound = _update(model, optimizer, objective, batches, step, execution, wanted)
         done = step + 1
         if wanted:
             values = {"loss": loss, "bound": bound, "lr": config.optimizer.lr * factor, "seconds": seconds()}
@@ -151,11 +170,30 @@ def train(
     return model
 
 
+def family_objective(config: RunConfig, family: Family) -> Objective:
+    """The family's own training loss."""
+
+    def objective(
+        model: Transformer, x: torch.Tensor, index: np.ndarray, want_bound: bool
+    ) -> tuple[torch.Tensor, float, float]:
+        batch = family.corrupt(x, index, config.seed)
+        numbers = score(model, family, batch, config.precision)
+        seen = numbers, batch.x_BL, batch.z_BL, batch.log_snr_BL
+        noised = batch.noised_BL
+        weight = noised if batch.importance_BL is None else noised * batch.importance_BL
+        loss = (family.loss_of(*seen) * weight).sum()
+        if not want_bound:
+            return loss, 0.0, 0.0
+        with torch.no_grad():
+            return loss, float((family.bound_of(*seen) * weight).sum()), float(noised.sum())
+
+    return objective
+
+
 def _update(
-    config: RunConfig,
     model: Transformer,
     optimizer: torch.optim.Optimizer,
-    family: Family,
+    objective: Objective,
     batches: Batches,
     step: int,
     execution: Execution,
@@ -168,17 +206,10 @@ def _update(
     for start in range(0, len(index_B), size):
         rows = slice(start, start + size)
         x = torch.from_numpy(x_BL[rows]).to(execution.device)
-        batch = family.corrupt(x, index_B[rows], config.seed)
-        numbers = score(model, family, batch, config.precision)
-        weight = batch.noised_BL if batch.importance_BL is None else batch.noised_BL * batch.importance_BL
-        loss = (family.loss_of(numbers, batch.x_BL, batch.z_BL, batch.log_snr_BL) * weight).sum()
+        loss, bound, count = objective(model, x, index_B[rows], want_bound)
         loss.backward()
         loss_sum += loss.detach()
-        tokens += float(batch.noised_BL.sum()) if want_bound else 0.0
-        if want_bound:
-            with torch.no_grad():
-                bound = family.bound_of(numbers, batch.x_BL, batch.z_BL, batch.log_snr_BL)
-                bound_sum += float((bound * weight).sum())
+        bound_sum, tokens = bound_sum + bound, tokens + count
     optimizer.step()
     optimizer.zero_grad(set_to_none=True)
     if not want_bound:
