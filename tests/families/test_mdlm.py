@@ -27,6 +27,20 @@ def test_golden_losses(shared, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["loglinear", "cosine"])
+def test_the_weight_under_the_golden_schedules(shared, name: str) -> None:
+    """-α'/(1-α) in time is our weight per p(λ) times |dα/dt|, at any schedule; log-linear makes it exactly 1/t."""
+    golden = np.load(shared / "golden/mdlm/schedules.npz")
+    t, alpha, slope = (golden[key].astype(np.float64) for key in ("t", f"{name}_alpha", f"{name}_dalpha"))
+    inside = (alpha > 1e-3) & (alpha < 1 - 1e-3)
+    lam = torch.tensor(np.log(alpha[inside]) - np.log1p(-alpha[inside]))[None]
+    masks, nll = torch.full(lam.shape, 3), -np.log(1 / 10)
+    bound = get("mdlm", 11, 3).bound(torch.zeros(*lam.shape, 11, dtype=torch.float64), masks + 1, masks, lam)
+    assert np.allclose(bound.numpy()[0] * -slope[inside], nll * -slope[inside] / (1 - alpha[inside]), rtol=1e-9)
+    if name == "loglinear":
+        assert np.allclose(bound.numpy()[0] * -slope[inside] / nll, 1 / t[inside], rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["loglinear", "cosine"])
 def test_golden_posteriors(shared, name: str) -> None:
     golden = np.load(shared / f"golden/mdlm/mdlm_{name}.npz")
     family = get("mdlm", int(golden["vocab_size"]), int(golden["mask_id"]))
