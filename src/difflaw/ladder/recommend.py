@@ -37,6 +37,8 @@ def counter(law: Forecast) -> Count:
         if law.family in names():
             passes = get(law.family, law.vocab_size, 3).passes(law.context)
 
+    heads = cache(default_heads)
+
     @cache
     def count(shape: Shape) -> Account:
         config = ModelConfig(
@@ -44,7 +46,7 @@ def counter(law: Forecast) -> Count:
             context=law.context,
             layers=shape.layers,
             width=shape.width,
-            heads=default_heads(shape.width),
+            heads=heads(shape.width),
         )
         return account(config, passes)
 

@@ -85,6 +85,16 @@ class HyperLaw:
 
 
 @dataclass(frozen=True)
+class Derived:
+    """A hyper-parameter that came from a rule: its value, the rule in words, the source."""
+
+    name: str
+    value: float
+    rule: str
+    source: str
+
+
+@dataclass(frozen=True)
 class Repeats:
     """Half-life-like constants of repeated data (and of sizes past the optimum), in repeats after the first epoch."""
 
