@@ -81,8 +81,28 @@ class Profile:
 
 
 @dataclass(frozen=True)
+class SizeEffect:
+    """The error shared by all rows of a size (a mis-tuned rate, an unlucky seed), as the data show it."""
+
+    sizes: int
+    repeated: int
+    """Sizes with at least two rows; with fewer than two of them there is nothing to test."""
+    between_sd: float
+    """Standard deviation of ln loss shared by a size (REML)."""
+    within_sd: float
+    """Standard deviation of ln loss of single rows of a size."""
+    p_value: float
+    """Of "no shared error"; 1 where it could not be tested."""
+    detected: bool
+
+
+@dataclass(frozen=True)
 class Surface:
-    """L(N, D) = E + A·N^-alpha + B·D^-beta with intervals by name and what the data can identify."""
+    """L(N, D) = E + A·N^-alpha + B·D^-beta (or the form it names), with intervals and what the data can identify.
+
+    ``theta`` and ``covariance`` are in the fit's own parameters (`forms.make_form(form, entropy).parameters`, with
+    logarithms centred at ``centre``), so that forecasts and joint draws need this record alone.
+    """
 
     E: float
     A: float
@@ -100,10 +120,72 @@ class Surface:
     points: int
     runs: int
     warnings: tuple[str, ...] = ()
+    form: str = "free"
+    entropy: float | None = None
+    """The known entropy of the forms "fixed", "at-most", "at-least"."""
+    theta: tuple[float, ...] = ()
+    covariance: tuple[tuple[float, ...], ...] | None = None
+    centre: tuple[float, float] = (0.0, 0.0)
+    """Means of ln N and ln D that the logarithms are taken from."""
+    degrees_of_freedom: int = 0
+    interval_method: str = ""
+    run_sd: float = math.nan
+    """Standard deviation of ln loss of one new run about the law, shared error of its size included."""
+    flops_factor: float = 6.0
+    """C = flops_factor·N·D: 6 for parameters, 1 where N stands for FLOPs per token."""
+    params_range: tuple[float, float] = (math.nan, math.nan)
+    tokens_range: tuple[float, float] = (math.nan, math.nan)
+    flops_range: tuple[float, float] = (math.nan, math.nan)
+    size_effect: SizeEffect | None = None
 
     def __call__(self, params: float, tokens: float) -> float:
         """Loss in nats per token at ``params`` (table's convention) and ``tokens``."""
+        if self.form == "kaplan":
+            return (self.A * params ** (-self.alpha / self.beta) + self.B / tokens) ** self.beta
         return self.E + self.A * params**-self.alpha + self.B * tokens**-self.beta
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """One form fitted below a cutoff and judged on the runs above it, in ln loss."""
+
+    form: str
+    cutoff: float
+    """Largest FLOPs fitted."""
+    fitted: int
+    held_out: int
+    rmse_in: float
+    rmse_out: float
+    bias: float
+    """Mean of ln measured - ln forecast: positive where the forecast was too good."""
+    largest: float
+    """Mean of ln measured - ln forecast of the runs at the largest budget."""
+    factor: float
+    """Largest FLOPs held out over the cutoff."""
+    params_exponent: float
+    params_exponent_interval: Interval | None
+    floor: float
+
+
+@dataclass(frozen=True)
+class HoldOut:
+    """Rolling-origin hold-out: which form forecasts best, how errors grow with the distance, and how often we cover."""
+
+    form: str
+    """The form with the smallest error of forecast."""
+    scores: dict[str, float]
+    """Form -> root mean square error of ln loss out of sample, every cutoff counting alike."""
+    tests: tuple[HeldOut, ...]
+    """By form, then by cutoff."""
+    growth: float
+    """Standard deviation of ln loss that a forecast gains per decade of FLOPs beyond the fitted range."""
+    nominal: float
+    coverage: float
+    """Share of held-out runs inside their widened interval for one new run, each using only what was known before."""
+    coverage_plain: float
+    """The same without widening."""
+    judged: int
+    """Held-out runs behind the coverage."""
 
 
 @dataclass(frozen=True)
@@ -119,6 +201,7 @@ class FamilyLaws:
     token_bound_law: PowerLaw | None
     surface: Surface | None
     warnings: tuple[str, ...] = ()
+    hold_out: HoldOut | None = None
 
 
 @dataclass(frozen=True)
