@@ -49,7 +49,7 @@ class Autoregressive(Family):
 
     # -- reverse step -------------------------------------------------------------------------------------------
 
-    def reverse(self, logits_BLV: Tensor, z_BL: Tensor, log_snr_t: Tensor, log_snr_s: Tensor) -> Tensor:
+    def reverse(self, logits_BLV: Tensor, z_BL: Tensor, log_snr_t: Tensor | float, log_snr_s: Tensor | float) -> Tensor:
         """Distribution of each next token, (B, L, V); λ has no meaning here."""
         if bool((z_BL == self.mask_id).any()):
             raise InputError("z: holds the mask; autoregressive predicts the next token only and cannot fill in")

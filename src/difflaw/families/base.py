@@ -133,8 +133,11 @@ class Family(ABC):
     # -- reverse step -----------------------------------------------------------------------------------------
 
     @abstractmethod
-    def reverse(self, logits_BLV: Tensor, z_BL: Tensor, log_snr_t: Tensor, log_snr_s: Tensor) -> Tensor:
-        """p(z_s | z_t) with the network's prediction in place of x, (B, L, V); λ_s > λ_t, shapes (B, L) or scalar."""
+    def reverse(self, logits_BLV: Tensor, z_BL: Tensor, log_snr_t: Tensor | float, log_snr_s: Tensor | float) -> Tensor:
+        """p(z_s | z_t) with the network's prediction in place of x, (B, L, V).
+
+        λ_s > λ_t, each a number or of a shape that broadcasts to (B, L); InputError otherwise.
+        """
 
     def predict(self, logits_BLV: Tensor) -> Tensor:
         """Softmax with the mask suppressed, (B, L, V): the posterior of each token given all *others* (design §4.2)."""
@@ -161,10 +164,12 @@ class Family(ABC):
         if log_snr.isnan().any():
             raise InputError("log_snr: NaN")
 
-    def _check_step(self, log_snr_t: Tensor, log_snr_s: Tensor) -> None:
-        """A reverse step goes from more noise to less."""
-        if not bool((torch.as_tensor(log_snr_s) > torch.as_tensor(log_snr_t)).all()):
+    def _levels(self, z: Tensor, dtype: torch.dtype, t: Tensor | float, s: Tensor | float) -> tuple[Tensor, Tensor]:
+        """λ_t and λ_s in the shape of z; InputError unless the step goes from more noise to less."""
+        low, high = (torch.as_tensor(lam, device=z.device).to(dtype).expand(z.shape) for lam in (t, s))
+        if not bool((high > low).all()):
             raise InputError("log_snr_s: a reverse step goes to less noise, so it must exceed log_snr_t everywhere")
+        return low, high
 
     def _check_range(self, log_snr: np.ndarray) -> None:
         """λ that training or evaluation draws lies in ``span``."""

@@ -24,14 +24,14 @@ class Diffusion(Family):
     def noise_at(self, z_BL: Tensor, log_snr_BL: Tensor) -> Tensor:
         """(1-α)·π_λ(z): the chance that noise makes z, (B, L), in λ's float type."""
 
-    def posterior(self, logits_BLV: Tensor, z_BL: Tensor, log_snr: Tensor) -> Tensor:
+    def posterior(self, logits_BLV: Tensor, z_BL: Tensor, log_snr: Tensor | float) -> Tensor:
         """p(x_l | all of z), (B, L, V): `predict`, which leaves z_l out, times q(z_l|x) (design: ground truth 2)."""
-        lam = log_snr.expand(z_BL.shape).to(logits_BLV.dtype)
+        lam = torch.as_tensor(log_snr, device=z_BL.device).to(logits_BLV.dtype).expand(z_BL.shape)
         return to_posterior(self.predict(logits_BLV), z_BL, torch.sigmoid(lam), self.noise_at(z_BL, lam))
 
-    def leave_one_out(self, posterior_BLV: Tensor, z_BL: Tensor, log_snr: Tensor) -> Tensor:
+    def leave_one_out(self, posterior_BLV: Tensor, z_BL: Tensor, log_snr: Tensor | float) -> Tensor:
         """What `predict` would be, (B, L, V), from a posterior p(x_l | all of z); InputError where it is lost."""
-        lam = log_snr.expand(z_BL.shape).to(posterior_BLV.dtype)
+        lam = torch.as_tensor(log_snr, device=z_BL.device).to(posterior_BLV.dtype).expand(z_BL.shape)
         return to_leave_one_out(posterior_BLV, z_BL, torch.sigmoid(lam), self.noise_at(z_BL, lam))
 
     def corrupt(self, x_BL: Tensor, sample_index_B: Tensor | np.ndarray, seed: int) -> Corrupted:

@@ -115,10 +115,9 @@ class Duo(Diffusion):
 
     # -- reverse step ------------------------------------------------------------------------------------------------
 
-    def reverse(self, logits_BLV: Tensor, z_BL: Tensor, log_snr_t: Tensor, log_snr_s: Tensor) -> Tensor:
+    def reverse(self, logits_BLV: Tensor, z_BL: Tensor, log_snr_t: Tensor | float, log_snr_s: Tensor | float) -> Tensor:
         """p(v) = q_s(v|x̂)·q(z|v)/q_t(z|x̂) with α_{t|s} = α_t/α_s and 1 - α_{t|s} spread over all V ids."""
-        self._check_step(log_snr_t, log_snr_s)
-        lam_t, lam_s = (lam.expand(z_BL.shape).to(logits_BLV.dtype).unsqueeze(-1) for lam in (log_snr_t, log_snr_s))
+        lam_t, lam_s = (lam.unsqueeze(-1) for lam in self._levels(z_BL, logits_BLV.dtype, log_snr_t, log_snr_s))
         alpha_t, alpha_s = torch.sigmoid(lam_t), torch.sigmoid(lam_s)
         q_s = alpha_s * self.predict(logits_BLV) + (1.0 - alpha_s) / self.vocab_size
         keep = alpha_t / alpha_s

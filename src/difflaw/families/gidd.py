@@ -176,10 +176,9 @@ class Gidd(Diffusion):
 
     # -- reverse step (facts §11.1) --------------------------------------------------------------------------------
 
-    def reverse(self, logits_BLV: Tensor, z_BL: Tensor, log_snr_t: Tensor, log_snr_s: Tensor) -> Tensor:
+    def reverse(self, logits_BLV: Tensor, z_BL: Tensor, log_snr_t: Tensor | float, log_snr_s: Tensor | float) -> Tensor:
         """p(v) ∝ q_s(v|x̂)·q(z|v), normalised by q_t(z|x̂); an impossible z falls back to the best guess q_s(·|x̂)."""
-        self._check_step(log_snr_t, log_snr_s)
-        lam_t, lam_s = (lam.expand(z_BL.shape).to(logits_BLV.dtype) for lam in (log_snr_t, log_snr_s))
+        lam_t, lam_s = self._levels(z_BL, logits_BLV.dtype, log_snr_t, log_snr_s)
         x_hat = self.predict(logits_BLV)
         alpha_s = torch.sigmoid(lam_s).unsqueeze(-1)
         q_s = alpha_s * x_hat + torch.sigmoid(-lam_s).unsqueeze(-1) * self.mixing.probabilities(lam_s)
