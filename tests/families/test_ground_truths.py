@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -13,10 +14,12 @@ from difflaw.errors import InputError
 from difflaw.evaluate.bound import validation_bound
 from difflaw.families import FAMILIES, check, get, names
 from difflaw.families.diffusion import Diffusion
+from difflaw.families.score import score
 from difflaw.model.config import ModelConfig
 from difflaw.model.transformer import Transformer
 from difflaw.noise.mixing import NOISE_TYPES
 from tests.families import oracle
+from tests.families.helpers import random_network
 
 TOKENWISE = [*NOISE_TYPES, "mdlm", "duo"]
 """Families whose noise acts on each token alone; Eso-LM and block diffusion have tests of their own."""
@@ -178,3 +181,23 @@ def test_arguments_that_do_not_fit(argument: str, value: torch.Tensor, message: 
 def test_noise_outside_the_range_is_refused(name: str) -> None:
     with pytest.raises(InputError, match=r"log_snr: .*\[-9, 9\]"):
         get(name, 7, 3).corrupt_at(torch.full((1, 16), 5), np.array([12.0]), np.arange(1), 0)
+
+
+@pytest.mark.parametrize("name", ["masked", "mdlm", "esolm", "block"])
+def test_rows_without_loss_are_skipped_and_change_nothing(name: str) -> None:
+    """Numbers at masks as from full logits, zero elsewhere; a batch without a mask trains on nothing."""
+    v, context = 11, 16
+    family = get(name, v, 3, **({"block_length": 16} if name == "block" else {}))
+    model = random_network(v, context, causal=family.causal)
+    batch = family.corrupt(
+        torch.randint(4, v, (6, context), generator=torch.Generator().manual_seed(0)), np.arange(6), 0
+    )
+    logits = model.logits(batch.z_BL, batch.attention, batch.positions_BL)
+    loss = family.loss(logits, batch.x_BL, batch.z_BL, batch.log_snr_BL)
+    numbers = score(model, family, batch)
+    assert torch.allclose(family.loss_of(numbers, batch.x_BL, batch.z_BL, batch.log_snr_BL), loss, atol=1e-4)
+    assert not numbers.log_p_x[batch.z_BL != 3].any()
+    clean = replace(batch, z_BL=batch.x_BL)
+    loss = family.loss_of(score(model, family, clean), clean.x_BL, clean.z_BL, clean.log_snr_BL).sum()
+    loss.backward()
+    assert float(loss) == 0.0

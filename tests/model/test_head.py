@@ -69,3 +69,12 @@ def test_a_mask_at_z_carries_no_gradient() -> None:
     assert numbers.excess is not None
     (numbers.log_p_x.sum() + torch.where(torch.tensor(True), 0.0, numbers.log_p_z).sum()).backward()
     assert torch.isfinite(logits.grad).all()
+
+
+def test_no_token_at_all_is_no_fault() -> None:
+    """A batch without a single mask has no row to score, and still a gradient: zero."""
+    hidden, weight = torch.zeros(0, D, requires_grad=True), torch.randn(V, D, requires_grad=True)
+    numbers = numbers_from_hidden(hidden, weight, 1.0, torch.zeros(0, dtype=torch.long), MASK)
+    numbers.log_p_x.sum().backward()
+    assert weight.grad is not None
+    assert not weight.grad.any()

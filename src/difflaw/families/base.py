@@ -111,6 +111,10 @@ class Family(ABC):
     def bound_of(self, numbers: TokenNumbers, x: Tensor, z: Tensor, log_snr: Tensor) -> Tensor:
         """NELBO integrand over p(λ), nats, the shape of x: its mean over λ ~ p = σ(λ)σ(-λ) is the NELBO."""
 
+    def scored(self, x: Tensor, z: Tensor) -> Tensor | None:
+        """Where a token can carry loss, the shape of x; None is everywhere. Elsewhere no numbers are computed."""
+        return None
+
     def bound_parts(self, numbers: TokenNumbers, x: Tensor, z: Tensor, log_snr: Tensor) -> dict[str, Tensor]:
         """Terms of the bound by name, the shape of x, where it has several (KL and Itakura-Saito); else empty."""
         return {}

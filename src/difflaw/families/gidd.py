@@ -92,6 +92,10 @@ class Gidd(Diffusion):
     def _clipped(self, lam: Tensor) -> Tensor:
         return lam if self.log_snr_clip is None else lam.clamp(-self.log_snr_clip, self.log_snr_clip)
 
+    def scored(self, x: Tensor, z: Tensor) -> Tensor | None:
+        """Masks alone, if noise makes nothing else."""
+        return z == self.mask_id if self.is_masked else None
+
     # -- training loss: w·(KL + β_is·IS), the NELBO integrand times p(λ) (facts §2.2) ------------------------------
 
     def loss_of(self, numbers: TokenNumbers, x: Tensor, z: Tensor, log_snr: Tensor) -> Tensor:

@@ -58,11 +58,31 @@ def _read_beside(model: Transformer, batch: Corrupted, rows: Tensor | slice, sig
 
 
 def score(model: Transformer, family: Family, batch: Corrupted, precision: str = "float32") -> TokenNumbers:
-    """Log p[x], log p[z] and G of every token, (B, L), float32, differentiable."""
+    """Log p[x], log p[z] and G of every token, (B, L), float32, differentiable; zero where nothing is scored."""
     with autocast(precision, batch.z_BL.device):
         hidden = hidden_states(model, family, batch)
     z = batch.z_BL if family.reads_z else None
     ratio = family.log_ratio(batch.log_snr_BL)
-    return numbers_from_hidden(
-        hidden.float(), model.lm_head.weight, model.output_scale, batch.x_BL, family.mask_id, z, ratio
+    scored = family.scored(batch.x_BL, batch.z_BL)
+    head = model.lm_head.weight, model.output_scale
+    if scored is None:
+        return numbers_from_hidden(hidden.float(), *head, batch.x_BL, family.mask_id, z, ratio)
+    # half of the rows on average under masked noise, and with a large vocabulary most of the step
+    rows = (scored & batch.noised_BL).reshape(-1).nonzero()[:, 0]
+    few = numbers_from_hidden(
+        hidden.float().flatten(0, 1).index_select(0, rows),
+        *head,
+        batch.x_BL.reshape(-1)[rows],
+        family.mask_id,
+        None if z is None else z.reshape(-1)[rows],
+        None if ratio is None else ratio.reshape(-1)[rows],
     )
+
+    def spread(column: Tensor | None) -> Tensor | None:
+        if column is None:
+            return None
+        return column.new_zeros(batch.x_BL.numel()).index_copy(0, rows, column).view(batch.x_BL.shape)
+
+    log_p_x = spread(few.log_p_x)
+    assert log_p_x is not None
+    return TokenNumbers(log_p_x, spread(few.log_p_z), spread(few.excess))

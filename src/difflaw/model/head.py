@@ -77,7 +77,7 @@ def _softmax_gradient(p_TV: Tensor, want: _Wanted, gradients: list[Tensor]) -> T
 
 def _chunks(tokens: int, vocabulary: int) -> list[slice]:
     size = max(1, CHUNK_ELEMENTS // vocabulary)
-    return [slice(start, min(start + size, tokens)) for start in range(0, tokens, size)]
+    return [slice(start, min(start + size, tokens)) for start in range(0, max(tokens, 1), size)]
 
 
 def _part(want: _Wanted, rows: slice) -> _Wanted:
@@ -134,7 +134,7 @@ class _FromHidden(torch.autograd.Function):
             grad = _softmax_gradient(p_TV, want, [part[rows] for part in gradients])
             grad = grad.mul_(ctx.scale).to(hidden_TD.dtype)
             torch.mm(grad, weight_VD, out=grad_hidden[rows])
-            grad_weight += grad.T @ hidden_TD[rows]
+            grad_weight.addmm_(grad.T, hidden_TD[rows].to(grad.dtype))  # no second V × D
         return grad_hidden, grad_weight.to(weight_VD.dtype), None, None
 
 
