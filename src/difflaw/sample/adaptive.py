@@ -1,9 +1,11 @@
 """Confidence-based sampling: in each step the k places that gain most are written, the others keep their token.
 
-score = (max_v p(v) - p(z))·p_noise(z) (2512.10858 facts §11.2): under masked noise the surest masks first; under uniform
-noise any token may be revised. Not exact, by design: the order of writing depends on what is predicted, and with
-temperature 0 so does every token. p is what the network predicts from all *other* places (`Family.predict`), as in the
-paper: whether a token is noise is what is asked, so its own word does not count; ``posterior`` lets it count.
+score = (max_v p(v) - p(z))·p_noise(z) (2512.10858 facts §11.2): under masked noise the surest masks first; under
+uniform noise any token may be revised. With masks, one a step and temperature 1 it is exact: an order that depends only
+on what was written factorises the joint like any other. With more a step the surest are drawn apart; with random tokens
+it is not exact but goes to the modes, by design. p is what the network predicts from all *other* places
+(`Family.predict`), as in the paper: whether a token is noise is what is asked, so its own word does not count;
+``posterior`` lets it count.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Literal, get_args
 
 import numpy as np
@@ -32,4 +33,4 @@ def to_clean(steps: int, schedule: Schedule, span: LogSnrRange) -> list[tuple[fl
     """Steps (λ_t, λ_s) of `grid`, of which the last goes to λ = ∞: no noise is left at the end, at no extra pass."""
     ends = [float(lam) for lam in grid(steps, schedule, span)]
     ends[-1] = float("inf")
-    return list(zip(ends[:-1], ends[1:], strict=True))
+    return list(pairwise(ends))

@@ -1,14 +1,15 @@
 """ReMDM: masked diffusion that masks written tokens again, so that mistakes can be undone (Wang et al., 2503.00307).
 
 With remasking probability σ ≤ σ_max = min(1, (1-α_s)/α_t) a token becomes a mask with probability σ, and a mask a token
-with probability (α_s - (1-σ)α_t)/(1-α_t): the marginals of masked diffusion stay what they are. Exact as T → ∞ only if
-σ falls like 1/T; at a fixed σ a share of the places is redrawn together in every step, which leaves a small bias, and
-``conf`` lets σ depend on the text, which adds one. Facts: beyond-masked §1.5.
+with probability (α_s - (1-σ)α_t)/(1-α_t): the marginals of masked diffusion stay what they are. Exact as T → ∞ if σ
+falls with T or with the noise (rescale); with a fixed cap a share η of the places is redrawn in every step, apart from
+one another, which leaves a bias, and ``conf`` lets σ depend on the text, which adds one. Facts: beyond-masked §1.5.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal, get_args
 
 import numpy as np
@@ -99,6 +100,6 @@ def loop_steps(
 
     rising, held = lam(np.linspace(low, high, first + 1)), lam(np.array([high]))[0]
     ending = [*lam(np.linspace(high, 1.0, last + 1)[:-1]), float("inf")]
-    pairs = [*zip(rising[:-1], rising[1:], strict=True), *[(held, held)] * middle]
-    pairs += zip(ending[:-1], ending[1:], strict=True)
+    pairs = [*pairwise(rising), *[(held, held)] * middle]
+    pairs += pairwise(ending)
     return pairs, [False] * first + [True] * middle + [False] * last

@@ -27,7 +27,10 @@ from difflaw.sample.window import Places, drawn, over
 
 @dataclass(frozen=True)
 class Plan:
-    """When each blank is written, (B, L): the number of its pass (-1: none), and its place within the pass."""
+    """When each blank is written, (B, L): the number of its pass (-1: none), and its place within the pass.
+
+    Each row counts its own passes: a step that is empty in one row costs it nothing, whatever the rows beside it do.
+    """
 
     group: Tensor
     order: Tensor
@@ -67,17 +70,12 @@ class TwoPhase:
         plan = self.plan(canvas, family.alpha_0 if self.alpha_0 is None else self.alpha_0, block_length)
         canvas.tokens[canvas.blank] = family.mask_id
         history = _History(canvas, reading, family.variant == "A")
-        left_to_right_before = False
-        for group in torch.unique(plan.group[canvas.blank]).tolist():
+        for group in range(int(plan.group.max()) + 1):
             now = (plan.group == group) & ~history.ended[:, None]
             if not bool(now.any()):
-                continue
-            sequential = bool(plan.left_to_right[now].any())
-            if sequential and not left_to_right_before:
-                history.freeze()
-            left_to_right_before = sequential
+                break
             places, real = in_order(now, plan.order)
-            states = history.read(places, real, sequential)
+            states = history.read(places, real, (plan.left_to_right & now).any(1))
             rows, columns = real.nonzero(as_tuple=True)
             at = places[rows, columns]
             u = canvas.draws.uniform(places, 0, Use.TOKEN)[rows, columns]
@@ -101,6 +99,7 @@ class TwoPhase:
         step = (moment * self.steps).long().clamp(max=self.steps - 1)
         index = torch.where(diffused, step, self.steps + canvas.positions)
         group = torch.where(blank, block * (self.steps + length) + index, -1)
+        group = torch.where(blank, dense_rank(group) - (~blank).any(1).long()[:, None], -1)
         order = torch.where(diffused, moment, canvas.positions.double())
         return Plan(group, order, blank & ~diffused)
 
@@ -112,6 +111,14 @@ def in_order(where_BL: Tensor, order_BL: Tensor) -> tuple[Tensor, Tensor]:
     real = torch.arange(int(count.max()), device=by.device) < count[:, None]
     places = by[:, : real.shape[1]]
     return torch.where(real, places, torch.zeros_like(places)), real
+
+
+def dense_rank(values_BL: Tensor) -> Tensor:
+    """How many distinct smaller values there are in the row."""
+    ordered, order = torch.sort(values_BL, dim=1)
+    rises = torch.zeros_like(ordered)
+    rises[:, 1:] = ordered[:, 1:] != ordered[:, :-1]
+    return torch.empty_like(ordered).scatter_(1, order, rises.cumsum(1))
 
 
 class _History:
@@ -127,12 +134,12 @@ class _History:
         self.unread = self.places.shape[1]  # how many of the last ones the cache has not seen
         self._prefix = self.real.sum(1)
 
-    def freeze(self) -> None:
-        """The sequential phase begins: what is clean now goes on seeing itself, what comes is causal."""
-        self._prefix = self.real.sum(1)
+    def read(self, masks_BQ: Tensor, real_BQ: Tensor, sequential_B: Tensor) -> Tensor:
+        """States of masks at ``masks``, (B, Q, D), after everything written.
 
-    def read(self, masks_BQ: Tensor, real_BQ: Tensor, sequential: bool) -> Tensor:
-        """States of masks at ``masks``, (B, Q, D), after everything written."""
+        In a row's sequential phase what was clean when it began goes on seeing itself, what came since is causal.
+        """
+        self._prefix = torch.where(sequential_B, self._prefix, self.real.sum(1))
         first = self.places.shape[1] - self.unread if self.cache is not None else 0
         before, known = self.places[:, first:], self.real[:, first:]
         n = before.shape[1]
@@ -141,11 +148,9 @@ class _History:
         tokens[:, n:] = self.reading.family.mask_id
         device = tokens.device
         attention = causal(at.shape[1]).to(device)
-        if self.bidirectional and not self.cache:
+        if self.bidirectional:
             rank = real.long().cumsum(1) - 1
-            clean = real & (torch.arange(at.shape[1], device=device) < n)
-            if sequential:
-                clean = clean & (rank < self._prefix[:, None])
+            clean = real & (torch.arange(at.shape[1], device=device) < n) & (rank < self._prefix[:, None])
             attention = attention | (clean[:, :, None] & clean[:, None, :])
         if not bool(real.all()):
             attention = attention & real[:, None, :] | torch.eye(at.shape[1], dtype=torch.bool, device=device)
