@@ -71,9 +71,9 @@ class TwoPhase:
         canvas.tokens[canvas.blank] = family.mask_id
         history = _History(canvas, reading, family.variant == "A")
         for group in range(int(plan.group.max()) + 1):
-            now = (plan.group == group) & ~history.ended[:, None]
+            now = (plan.group == group) & (canvas.positions < history.end_B[:, None])
             if not bool(now.any()):
-                break
+                continue
             places, real = in_order(now, plan.order)
             states = history.read(places, real, (plan.left_to_right & now).any(1))
             rows, columns = real.nonzero(as_tuple=True)
@@ -85,7 +85,9 @@ class TwoPhase:
             )
             canvas.tokens[rows, at] = token
             canvas.clean[rows, at] = True
-            history.wrote(places, real, rows[token == eos_id])
+            history.wrote(places, real)
+            ends = token == eos_id  # what stands behind it is not written any more; what is missing before it, is
+            history.end_B.scatter_reduce_(0, rows[ends], at[ends], "amin")
             recorder.wrote(rows, at, confidence)
             recorder.show(canvas.tokens, canvas.valid & ~canvas.clean, float("nan"), reading.passes)
 
@@ -127,7 +129,7 @@ class _History:
     def __init__(self, canvas: Canvas, reading: Reading, clean_see_clean: bool) -> None:
         self.canvas, self.reading = canvas, reading
         self.bidirectional = clean_see_clean
-        self.ended = torch.zeros(canvas.rows, dtype=torch.bool, device=canvas.tokens.device)
+        self.end_B = torch.full_like(canvas.tokens[:, 0], canvas.tokens.shape[1])  # where each text ends
         self.places, self.real = gathered(canvas.clean)  # given tokens first, from left to right
         caches = reading.cached and not clean_see_clean
         self.cache = reading.model.new_cache(canvas.rows, canvas.tokens.shape[1]) if caches else None
@@ -160,8 +162,7 @@ class _History:
             self.unread = 0
         return states[:, n:]
 
-    def wrote(self, places: Tensor, real: Tensor, ended_rows: Tensor) -> None:
+    def wrote(self, places: Tensor, real: Tensor) -> None:
         """These places hold tokens now."""
         self.places, self.real = torch.cat([self.places, places], 1), torch.cat([self.real, real], 1)
         self.unread += places.shape[1]
-        self.ended[ended_rows] = True
