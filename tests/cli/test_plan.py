@@ -69,3 +69,18 @@ def test_beyond_reason_warns(difflaw):
     assert outcome.code == 0
     assert "not a forecast" in outcome.out
     assert "not stated" in outcome.out
+
+
+def test_next_cells_of_a_table(difflaw, tmp_path):
+    planted().to_csv(tmp_path / "t.csv", index=False)
+    outcome = difflaw("plan", "--next", "3e18", tmp_path / "t.csv", "--json")
+    assert outcome.code == 0, outcome.err
+    (proposal,) = json.loads(outcome.out)["proposals"]
+    found = proposal["found"]
+    assert 0 < found["flops"] <= 3e18 * (1 + 1e-9)
+    assert found["loss_se"][1] < found["loss_se"][0]
+    shown = difflaw("plan", "--next", "3e18", tmp_path / "t.csv")
+    assert "parameters on" in shown.out
+    refused(difflaw("plan", "--next", "3e18"), "LADDER")
+    refused(difflaw("plan", "--next", "-1", tmp_path / "t.csv"), "--next")
+    refused(difflaw("plan", "--next", "1e18", tmp_path), "ladder.json")

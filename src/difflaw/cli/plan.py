@@ -125,7 +125,32 @@ def _score(words: list[str], json_: bool) -> None:
 
 
 def _next(words: list[str], flops: float, target: float | None, family: list[str] | None, json_: bool) -> None:
-    raise InputError("plan --next: not there yet")
+    from difflaw.ladder.extend import propose
+    from difflaw.law.format import flops as in_flops
+    from difflaw.law.format import human
+    from difflaw.law.words import plain
+
+    if len(words) != 1:
+        raise InputError("plan --next FLOPS LADDER: give one ladder's folder, or a table of runs")
+    proposals = propose(Path(words[0]), flops, target, family or [])
+    if json_:
+        typer.echo(json.dumps({"proposals": [plain(p) for p in proposals]}))
+        return
+    for p in proposals:
+        found = p.found
+        typer.echo(
+            f"{p.family}: {in_flops(found.flops)} of {in_flops(flops)} for the forecast at {in_flops(found.target)}: "
+            f"standard error of ln L* {found.loss_se[0]:.4f} -> {found.loss_se[1]:.4f} (one run at the optimum: "
+            f"{found.at_optimum_se:.4f}), of ln N* {found.size_se[0]:.3f} -> {found.size_se[1]:.3f}"
+        )
+        for run, shape in zip(found.runs, p.shapes, strict=True):
+            times = f" x {run.times} seeds" if run.times > 1 else ""
+            where = f"{shape}, " if shape else ""
+            what = f"{human(run.params)} parameters on {human(run.tokens)} tokens, {in_flops(run.flops)}{times}"
+            typer.echo(f"  {where}{what}: {run.why}")
+        for line in p.warnings:
+            typer.echo(f"  - {line}")
+    typer.echo("These errors hold as far as the law E + A/N^alpha + B/D^beta does; candidates lie within 4.5 times N*.")
 
 
 def _show(plans: list[RunPlan]) -> None:
