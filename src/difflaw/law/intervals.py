@@ -28,7 +28,7 @@ STEP = 1e-5
 
 
 @dataclass(frozen=True)
-class Forecast:
+class LossForecast:
     """Loss at (N, D): the forecast, its interval for a mean loss and its interval for one new run."""
 
     params: float
@@ -51,7 +51,7 @@ class Optimum:
     tokens: float
     params_interval: Interval | None
     tokens_interval: Interval | None
-    forecast: Forecast
+    forecast: LossForecast
 
 
 def form_of(surface: Surface) -> Form:
@@ -127,7 +127,7 @@ def forecast(
     level: float = 0.95,
     hold_out: HoldOut | None = None,
     at_best: bool = False,
-) -> Forecast:
+) -> LossForecast:
     """The loss at (N, D) with an interval for the mean of such runs and one for a single new run.
 
     Args:
@@ -168,7 +168,7 @@ def forecast(
         run = Interval(
             _exp(value - half), _exp(value + half), level, f"{level * 100:g} % for one new run {where}: {how}; {noise}"
         )
-    return Forecast(
+    return LossForecast(
         params, tokens, flops, math.exp(value), mean, run, beyond, _too_far(surface, flops, beyond, hold_out)
     )
 

@@ -98,7 +98,7 @@ def find_minimum(form: Form, data: Data, delta: float | None = None, starts: int
     if delta is None:
         plain = solve(form, x[few], z[few], y[few], theta[:2], tolerance=EXACT)
         best = plain.theta[[int(np.argmin(plain.objective))]]
-        delta = mad_delta(evaluate(form, best, x[few], z[few])[0][0] - y[few])
+        delta = mad_delta(evaluate(form, best, x[few], z[few])[0][0] - y[few], form.count)
         theta = np.concatenate([best, theta[1:]]) if len(theta) > 1 else best
     aim = delta if delta > 0 else 1e-3
     found = solve(form, x[few], z[few], y[few], theta, aim, tolerance=EXACT)
@@ -115,9 +115,13 @@ def find_minimum(form: Form, data: Data, delta: float | None = None, starts: int
     return Minimum(best, objective, delta, agree, len(theta), residual, jacobian(form, best[None], x, z, parts)[0].T)
 
 
-def mad_delta(residual: np.ndarray) -> float:
-    """Huber's delta for 95 % efficiency under normal errors, from the median absolute deviation; at least 1e-8."""
-    return max(TUNING * float(np.median(np.abs(residual - np.median(residual)))), 1e-8)
+def mad_delta(residual: np.ndarray, parameters: int = 0) -> float:
+    """Huber's delta for 95 % efficiency under normal errors, from the median absolute deviation; at least 1e-8.
+
+    ``parameters`` were fitted to the residuals, which shrank them by sqrt(1 - p/n).
+    """
+    shrunk = math.sqrt(max(1 - parameters / len(residual), 0.25))
+    return max(TUNING * float(np.median(np.abs(residual - np.median(residual)))) / shrunk, 1e-8)
 
 
 def noise_variance(minimum: Minimum) -> float:

@@ -157,9 +157,9 @@ class HeldOut:
     rmse_in: float
     rmse_out: float
     bias: float
-    """Mean of ln measured - ln forecast: positive where the forecast was too good."""
+    """Mean of ln forecast - ln measured: positive where the runs came out better than forecast."""
     largest: float
-    """Mean of ln measured - ln forecast of the runs at the largest budget."""
+    """Mean of ln forecast - ln measured of the runs at the largest budget."""
     factor: float
     """Largest FLOPs held out over the cutoff."""
     params_exponent: float
@@ -172,7 +172,7 @@ class HoldOut:
     """Rolling-origin hold-out: which form forecasts best, how errors grow with the distance, and how often we cover."""
 
     form: str
-    """The form with the smallest error of forecast."""
+    """The form to forecast with: the first that was tried, unless another errs at least 10 % less."""
     scores: dict[str, float]
     """Form -> root mean square error of ln loss out of sample, every cutoff counting alike."""
     tests: tuple[HeldOut, ...]
