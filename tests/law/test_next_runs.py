@@ -51,6 +51,14 @@ def test_the_promise_is_kept_when_the_runs_are_made(truth):
     assert new.high - new.low < 0.9 * (old.high - old.low)
 
 
+def test_an_optimum_nobody_knows_is_refused(truth):
+    n, d, loss = planted(truth, sd=0.05)
+    surface, _ = fit_surface(n, d, loss)
+    if surface is not None:
+        with pytest.raises(InputError, match="does not know its optimum"):
+            next_runs(surface, n, d, 1e20, 5e21, six, noise=1.0)
+
+
 def test_too_small_a_budget(truth):
     n, d, loss = planted(truth)
     surface, _ = fit_surface(n, d, loss)

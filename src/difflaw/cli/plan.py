@@ -132,10 +132,12 @@ def _next(words: list[str], flops: float, target: float | None, family: list[str
 
     if len(words) != 1:
         raise InputError("plan --next FLOPS LADDER: give one ladder's folder, or a table of runs")
-    proposals = propose(Path(words[0]), flops, target, family or [])
+    proposals, reasons = propose(Path(words[0]), flops, target, family or [])
     if json_:
-        typer.echo(json.dumps({"proposals": [plain(p) for p in proposals]}))
+        typer.echo(json.dumps({"proposals": [plain(p) for p in proposals], "without": reasons}))
         return
+    for reason in reasons:
+        print(f"no proposal: {reason}", file=sys.stderr)
     for p in proposals:
         found = p.found
         typer.echo(

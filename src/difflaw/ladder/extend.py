@@ -33,8 +33,10 @@ class Proposal:
     warnings: tuple[str, ...]
 
 
-def propose(source: Path, budget: float, target: float | None, families: Sequence[str] = ()) -> list[Proposal]:
-    """Cells worth ``budget`` FLOPs for each family of a ladder's folder or a table.
+def propose(
+    source: Path, budget: float, target: float | None, families: Sequence[str] = ()
+) -> tuple[list[Proposal], list[str]]:
+    """(cells worth ``budget`` FLOPs for each family of a ladder's folder or a table, why a family has none).
 
     Raises:
         InputError: no such ladder or table, a family it has not, or no family with a surface to improve.
@@ -64,14 +66,17 @@ def propose(source: Path, budget: float, target: float | None, families: Sequenc
 
         aim = target or FAR_AHEAD * float(rows["flops"].max())
         candidates = _sizes(described, table, known)
-        found = next_runs(
-            surface, last["params"].to_numpy(), last["tokens"].to_numpy(), budget, aim, cost, sizes=candidates
-        )
+        sizes, lengths = last["params"].to_numpy(float), last["tokens"].to_numpy(float)
+        try:
+            found = next_runs(surface, sizes, lengths, budget, aim, cost, sizes=candidates)
+        except InputError as error:
+            reasons.append(f"{family}: {error}")
+            continue
         names = tuple(_name(described, table, run.params) for run in found.runs)
         out.append(Proposal(family, found, names, doubts))
     if not out:
-        raise InputError(f"{source}: no family has a surface to improve ({'; '.join(reasons)})")
-    return out
+        raise InputError(f"{source}: no family has a surface to improve. {reasons[0]}")
+    return out, reasons
 
 
 def _read(source: Path) -> tuple[Table, dict[str, Any] | None]:

@@ -93,13 +93,18 @@ def next_runs(
     information += 1e-9 * np.diag(np.diag(information))
     g_loss, g_size = _gradients(theta, surface, target, cost)
     grid = np.geomspace(n.min(), 2 * n.max(), 41) if sizes is None else np.sort(np.asarray(sizes, float))
+    before = np.linalg.inv(information)
+    if not (unsure := _se(before, g_size)) < math.log(near):
+        raise InputError(
+            f"the surface does not know its optimum within a factor {near:g} (standard error of ln N* is {unsure:.2g}), "
+            "so no run can be placed near it; remove runs on the plateau, or vary tokens at fixed size around the best"
+        )
     size, token, price = _candidates(theta, surface, grid, d, budget, cost, near)
     worthy = price >= min(SMALLEST_SHARE * budget, float(price.max(initial=0.0)) / 2)
     size, token, price = size[worthy], token[worthy], price[worthy]
     if not len(size):
         low = float((cost(grid) * d.min()).min())
         raise InputError(f"--next {budget:g}: less than the smallest useful run, about {low:.2g} FLOPs")
-    before = np.linalg.inv(information)
     chosen: dict[int, int] = {}
     spent, reasons = 0.0, {}
     seen = float((cost(n) * d).max())
