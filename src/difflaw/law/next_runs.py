@@ -96,7 +96,7 @@ def next_runs(
     before = np.linalg.inv(information)
     if not (unsure := _se(before, g_size)) < math.log(near):
         raise InputError(
-            f"the surface does not know its optimum within a factor {near:g} (standard error of ln N* is {unsure:.2g}), "
+            f"the surface does not know its optimum within a factor {near:g} (error of ln N* is {unsure:.2g}), "
             "so no run can be placed near it; remove runs on the plateau, or vary tokens at fixed size around the best"
         )
     size, token, price = _candidates(theta, surface, grid, d, budget, cost, near)
