@@ -4,12 +4,18 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from difflaw.sample.generate import Generations, generate
     from difflaw.train.loaded import LoadedModel, load
 
 __version__ = "0.1.0"
-__all__ = ["LoadedModel", "__version__", "load"]
+__all__ = ["Generations", "LoadedModel", "__version__", "generate", "load"]
 
-_LAZY = {"load": "difflaw.train.loaded", "LoadedModel": "difflaw.train.loaded"}
+_LAZY = {
+    "load": "difflaw.train.loaded",
+    "LoadedModel": "difflaw.train.loaded",
+    "generate": "difflaw.sample.generate",
+    "Generations": "difflaw.sample.generate",
+}
 """What `difflaw.NAME` finds where; imported when first asked for, so that `import difflaw` loads no torch."""
 
 

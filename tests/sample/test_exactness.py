@@ -65,7 +65,7 @@ def test_one_masked_step_is_the_product_of_marginals() -> None:
 
 
 BIASED = (
-    ("masked", ReMdm(48, strategy="cap", eta=0.6)),
+    ("masked", ReMdm(16, strategy="conf")),
     ("masked", GreedyTail(4)),
     ("masked", EntropyBounded(5.0)),
     ("uniform", Adaptive(48)),

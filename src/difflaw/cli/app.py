@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from difflaw import __version__
-from difflaw.cli import data, distill, export, fit, ladder, plan, train
+from difflaw.cli import data, distill, export, fit, ladder, plan, sample, train
 
 app = typer.Typer(
     help="Measure how discrete diffusion language models scale, on your data.",
@@ -23,6 +23,7 @@ app.command("distill")(distill.distill)
 app.command("export")(export.export)
 app.command("fit")(fit.fit)
 app.command("plan")(plan.plan)
+app.command("sample")(sample.sample)
 
 
 def _show_version(wanted: bool) -> None:

@@ -150,7 +150,7 @@ def generate(
     chosen = get(sampler, family, steps=steps, **options)
     shaping = Shaping(temperature, top_k, top_p)
     texts = read_prompts(prompts, model, infill=infill, blanks=blanks, bos=bos)
-    texts = [text for text in _with_blanks(texts, model, max_tokens, infill or blanks is not None) for _ in range(n)]
+    texts = [text for text in with_blanks(texts, model, max_tokens, infill or blanks is not None) for _ in range(n)]
     _check(model, texts, n, block_length, batch_size, min_tokens)
     numbers = np.arange(len(texts)) if rows is None else np.asarray(rows, dtype=np.int64)
     if len(numbers) != len(texts):
@@ -195,7 +195,8 @@ def get_name(family: Family) -> str:
     return names(family)[0]
 
 
-def _with_blanks(texts: list[Prompt], model: Model, max_tokens: int | None, has_blanks: bool) -> list[Prompt]:
+def with_blanks(texts: list[Prompt], model: Model, max_tokens: int | None, has_blanks: bool) -> list[Prompt]:
+    """Prompts with their blanks behind them; InputError where they do not fit the context."""
     context = model.model.config.context
     if max_tokens is not None and (isinstance(max_tokens, bool) or not isinstance(max_tokens, int) or max_tokens < 0):
         raise InputError(f"max_tokens: must be a whole number, not negative, got {max_tokens}")
