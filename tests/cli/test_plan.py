@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
+import pandas as pd
 import pytest
 
 from tests.cli.test_fit import planted
@@ -84,3 +86,18 @@ def test_next_cells_of_a_table(difflaw, tmp_path):
     refused(difflaw("plan", "--next", "3e18"), "LADDER")
     refused(difflaw("plan", "--next", "-1", tmp_path / "t.csv"), "--next")
     refused(difflaw("plan", "--next", "1e18", tmp_path), "ladder.json")
+
+
+def test_odds_of_the_families(difflaw, tmp_path):
+    one = planted()
+    rng = np.random.default_rng(0)
+    both = pd.concat([one, one.assign(family="uniform", loss=one["loss"] * 1.01)])
+    both["loss"] *= np.exp(0.0005 * rng.standard_normal(len(both)))
+    both.to_csv(tmp_path / "t.csv", index=False)
+    outcome = difflaw("plan", "--flops", "1e20", "--runs", tmp_path / "t.csv", "--json")
+    assert outcome.code == 0, outcome.err
+    odds = {o["family"]: o["probability"] for o in json.loads(outcome.out)["odds"]}
+    assert odds["masked"] > 0.9
+    assert sum(odds.values()) == pytest.approx(1.0)
+    one.to_csv(tmp_path / "t.csv", index=False)
+    refused(difflaw("plan", "--flops", "1e20", "--runs", tmp_path / "t.csv"), "two families")

@@ -17,10 +17,13 @@ from difflaw.model.accounting import account
 from difflaw.model.config import ModelConfig, default_heads
 
 
+heads = cache(default_heads)
+
+
 @cache
 def counts(shape: Shape):
-    heads = default_heads(shape.width)
-    return account(ModelConfig(vocab_size=131_072, context=2048, layers=shape.layers, width=shape.width, heads=heads))
+    sizes = {"layers": shape.layers, "width": shape.width, "heads": heads(shape.width)}
+    return account(ModelConfig(vocab_size=131_072, context=2048, **sizes))
 
 
 GIDD = load_forecasts("published:gidd")

@@ -52,6 +52,9 @@ def plan(
     figure: Annotated[Path | None, typer.Option("--figure", help="Draw the regret map into this PNG.")] = None,
     store: Annotated[Path | None, typer.Option("--store", help="Keep the forecast to be scored later.")] = None,
     data: Annotated[Path | None, typer.Option("--data", help="With --store: table whose hash is kept.")] = None,
+    runs: Annotated[
+        Path | None, typer.Option("--runs", help="Ladder or table: say which family wins at --flops, how likely.")
+    ] = None,
     next_: Annotated[
         float | None, typer.Option("--next", help="FLOPs to spend on more cells of the ladder LADDER.")
     ] = None,
@@ -97,10 +100,18 @@ def plan(
         from difflaw.report.regret import save_regret_map
 
         save_regret_map(figure, plans, laws)
+    odds, told = [], []
+    if runs is not None:
+        from difflaw.ladder.extend import winner
+
+        odds, told = winner(runs, flops if flops is not None else plans[0].flops)
     if json_:
-        typer.echo(json.dumps({"law": law, "plans": [plain(p) for p in plans], "without": reasons}))
+        shown = {"law": law, "plans": [plain(p) for p in plans], "without": reasons, "odds": plain(odds)}
+        typer.echo(json.dumps(shown))
         return
     _show(plans)
+    for line in told:
+        typer.echo(line)
     for reason in reasons:
         print(f"no plan: {reason}", file=sys.stderr)
     for path, what in ((emit, f"config of {plans[0].family}"), (store, "forecast"), (figure, "regret map")):

@@ -13,6 +13,7 @@ import numpy as np
 from difflaw.errors import InputError
 from difflaw.ladder.directory import LadderDirectory
 from difflaw.ladder.table import ladder_table
+from difflaw.law.joint import Standing, fit_joint, standings, standings_in_words
 from difflaw.law.next_runs import NextRuns, next_runs
 from difflaw.law.shapes import Shape, counted, grid
 from difflaw.law.surface import fit_surface
@@ -77,6 +78,22 @@ def propose(
     if not out:
         raise InputError(f"{source}: no family has a surface to improve. {reasons[0]}")
     return out, reasons
+
+
+def winner(source: Path, flops: float) -> tuple[list[Standing], list[str]]:
+    """Which family of a ladder or table has the lowest loss at a budget, with what probability; and that in words.
+
+    All families are fitted jointly (`law.joint`), sizes as FLOPs per token so that budgets are the table's own.
+    """
+    table, _ = _read(source)
+    every: Any = table.frame
+    parts = [surface_rows(every[every["family"] == family]) for family in table.families]
+    columns = [
+        np.concatenate([p[c].to_numpy() for p in parts]) for c in ("flops_per_token", "tokens", "loss", "family")
+    ]
+    fit = fit_joint(*columns, flops_factor=1.0)
+    found = standings(fit, flops)
+    return found, standings_in_words(found, flops, fit, "FLOPs per token")
 
 
 def _read(source: Path) -> tuple[Table, dict[str, Any] | None]:

@@ -312,7 +312,8 @@ def _from_file(path: Path) -> dict[str, Forecast]:
             out[name] = forecast
     if not out:
         raise InputError(f"{path}: no family can be planned for ({'; '.join(reasons) or 'there are none'})")
-    return out
+    missing = tuple(f"no plan for {reason}" for reason in reasons)
+    return {name: replace(forecast, notes=(*forecast.notes, *missing)) for name, forecast in out.items()}
 
 
 def _conventions(raw: Mapping[str, Any], path: Path) -> tuple[str, str, tuple[str, ...]]:

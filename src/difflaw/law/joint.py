@@ -198,13 +198,13 @@ def standings(fit: JointFit, flops: float, *, draws: int = 4000, seed: int = 0, 
     return sorted(out, key=lambda s: (-s.probability, s.best_loss))
 
 
-def standings_in_words(found: Sequence[Standing], flops: float, fit: JointFit) -> list[str]:
-    """Who wins at a budget, with what probability, and how far that is from the data."""
+def standings_in_words(found: Sequence[Standing], flops: float, fit: JointFit, size: str = "parameters") -> list[str]:
+    """Who wins at a budget, with what probability, and how far that is from the data; ``size`` is what N counts."""
     first = found[0]
     others = ", ".join(f"{s.family} {100 * s.probability:.0f} %" for s in found[1:])
     lines = [
         f"At {flops:.2g} FLOPs {first.family} has the lowest loss with probability {100 * first.probability:.0f} % "
-        f"({others}), {first.best_loss:.4f} at {first.best_params:.3g} parameters."
+        f"({others}), {first.best_loss:.4f} at {first.best_params:.3g} {size}."
     ]
     beyond = flops / fit.flops_range[1]
     if beyond > 3:

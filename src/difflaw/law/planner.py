@@ -502,6 +502,12 @@ class _Planner:
                 f"{in_flops(flops)} lie a factor {beyond:.3g} outside the fitted range ({_range(law)}); published laws "
                 "were 0.4 to 5 % off in the loss at such distances"
             )
+        size = law.size_interval(flops, ask.level)
+        if size is not None and size.high > 10 * size.low:
+            self.warnings.append(
+                f"{law.family}: the law knows its best size only within a factor {size.high / size.low:.2g}; "
+                "add budgets and sizes (plan --next) before believing this shape"
+            )
         if law.flops_range is None:
             self.warnings.append("the law does not say over which budgets it was fitted")
         if abs(math.log(off)) > math.log(4):
