@@ -16,7 +16,6 @@ from difflaw.law.shapes import Shape, counted, parse_shapes
 from difflaw.model.accounting import account
 from difflaw.model.config import ModelConfig, default_heads
 
-
 heads = cache(default_heads)
 
 
