@@ -91,7 +91,7 @@ def test_one_level_of_noise_per_block() -> None:
 
 
 def test_bad_block_lengths() -> None:
-    for bad in (0, -4, 2.5, True):
+    for bad in (0, -4, 2.5, "x"):
         with pytest.raises(InputError, match="block_length"):
             get("block", V, MASK, block_length=bad)
     family = get("block", V, MASK, block_length=5)

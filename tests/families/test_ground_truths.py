@@ -201,3 +201,20 @@ def test_rows_without_loss_are_skipped_and_change_nothing(name: str) -> None:
     loss = family.loss_of(score(model, family, clean), clean.x_BL, clean.z_BL, clean.log_snr_BL).sum()
     loss.backward()
     assert float(loss) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("esolm", {"alpha_0": "half"}, "alpha_0 'half'"),
+        ("block", {"block_length": "x"}, "block_length 'x'"),
+        ("mdlm", {"curriculum": 0.5}, "no option 'curriculum'; it has objective$"),
+        ("duo", {"run_sequences": 5}, "'run_sequences' is not set here"),
+        ("gidd", {"span": 3}, "'span' is not set here"),
+        ("esolm", {"mask_id": 3}, "'mask_id' is not set here, the run sets it"),
+        ("ar", {"noise_type": "masked"}, "no option 'noise_type'; it has none"),
+    ],
+)
+def test_options_of_a_config(name: str, options: dict, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        check(name, options)

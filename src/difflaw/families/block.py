@@ -40,11 +40,11 @@ class Block(Mdlm):
         conditioning: Conditioning | None = None,
     ) -> None:
         """``block_length`` must divide the context; ``objective`` as in `Mdlm`."""
-        if isinstance(block_length, bool) or int(block_length) != block_length or block_length < 1:
+        if block_length < 1:
             raise ValueError(f"block_length must be a positive whole number, got {block_length}")
         own = {"bos_id": bos_id, "pad_id": pad_id, "span": span, "conditioning": conditioning}
         super().__init__(vocab_size, mask_id, objective=objective, **own)
-        self.block_length = int(block_length)
+        self.block_length = block_length
         self.exact = self.block_length == 1
 
     # -- forward process: masks with probability 1 - α, one λ per block; the clean copy beside -----------------------

@@ -5,13 +5,15 @@ Forward and reverse process are those of masked noise; what differs is what is t
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from difflaw.families.gidd import Gidd
 from difflaw.model.head import TokenNumbers
+from difflaw.noise.clock import LogSnrRange
+from difflaw.noise.conditioning import Conditioning
 
 OBJECTIVES = ("low-variance", "elbo")
 
@@ -21,14 +23,22 @@ class Mdlm(Gidd):
 
     name: ClassVar[str] = "mdlm"
 
-    def __init__(self, vocab_size: int, mask_id: int, *, objective: str = "low-variance", **options: Any) -> None:
-        """``objective`` is what training minimises; ``options`` are those every family has (bos_id, span, …)."""
-        foreign = {"noise_type", "shift", "scale", "beta_is_div", "loss_weight_clip"} & set(options)
-        if foreign:
-            raise ValueError(f"mdlm has no option {sorted(foreign)[0]!r}; gidd has")
+    def __init__(
+        self,
+        vocab_size: int,
+        mask_id: int,
+        *,
+        objective: str = "low-variance",
+        bos_id: int = 0,
+        pad_id: int = 2,
+        span: LogSnrRange | None = None,
+        conditioning: Conditioning | None = None,
+    ) -> None:
+        """``objective`` is what training minimises."""
         if objective not in OBJECTIVES:
             raise ValueError(f"unknown objective {objective!r}: use {' or '.join(OBJECTIVES)}")
-        super().__init__(vocab_size, mask_id, noise_type="masked", **options)
+        own = {"bos_id": bos_id, "pad_id": pad_id, "span": span, "conditioning": conditioning}
+        super().__init__(vocab_size, mask_id, noise_type="masked", **own)
         self.objective = objective
 
     # -- forward process: a token becomes the mask with probability 1 - α (as `Gidd` with s = 0) ---------------------
