@@ -197,8 +197,8 @@ def hold_out_words(found: HoldOut, factor: float = 50.0) -> list[str]:
     lines = [
         f"To see how far the law can be trusted, it was fitted only to the {told.fitted} smallest measurements (up to "
         f"{in_flops(told.cutoff)}) and asked about the {told.held_out} larger ones, up to {told.factor:.0f} times "
-        f"larger: its forecasts were typically {off:.1f} % off (against {usual:.1f} % on what it was fitted to), and the "
-        f"largest run's loss came out {last:.1f} % {side} than forecast."
+        f"larger: its forecasts were typically {off:.1f} % off (against {usual:.1f} % on what it was fitted to), and "
+        f"the largest run's loss came out {last:.1f} % {side} than forecast."
     ]
     others = {form: score for form, score in found.scores.items() if form != found.form}
     if others:
@@ -208,8 +208,8 @@ def hold_out_words(found: HoldOut, factor: float = 50.0) -> list[str]:
             f"off over all cutoffs; {shown}; less than a tenth better decides nothing)."
         )
     lines.append(
-        f"For each factor of 10 in compute beyond the largest run, allow about {100 * found.growth:.1f} % more error of "
-        f"the loss. With that allowance the {100 * found.nominal:g} % interval for one run held "
+        f"For each factor of 10 in compute beyond the largest run, allow about {100 * found.growth:.1f} % more error "
+        f"of the loss. With that allowance the {100 * found.nominal:g} % interval for one run held "
         f"{100 * found.coverage:.0f} % of {found.judged} forecasts of unseen runs, without it "
         f"{100 * found.coverage_plain:.0f} %."
     )
