@@ -29,7 +29,7 @@ def plain_gidd(family: Gidd, p: Tensor, x: Tensor, z: Tensor, lam: Tensor) -> Te
     difference[rows, x] -= alpha[:, 0]
     log_ratio = -torch.log1p(torch.where(q > 0, difference / q.clamp(min=1e-300), 0.0))
     kl = (q * log_ratio + difference).sum(1)  # Σ(P - Q) = 0 makes every term small
-    rho_less_1 = -(difference / (noise + signal))[rows, z]
+    rho_less_1 = -difference[rows, z] / (noise + signal)[rows, z]
     itakura_saito = rho_less_1 - torch.log1p(rho_less_1)
     share = family.mixing.log_uniform_share(lam).exp()
     slope = family.mixing.scale * share * (1 - share)
