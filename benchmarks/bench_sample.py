@@ -139,7 +139,6 @@ def main() -> None:
         ("small", "uniform", 32, 32),
         ("small", "autoregressive", 1, 1),
         ("wide vocabulary", "masked", 32, 32),
-        ("wide vocabulary", "uniform", 32, 8),
     ):
         reference = measure(family, size, block_length, steps, "plain")
         for way in ("plain", "uncached", "cached"):

@@ -1,6 +1,6 @@
 """Keys and values of tokens that were read before, so that sampling reads only what is new.
 
-Entries stand in the order in which they were read; rotary positions are already in the keys, so the order means nothing.
+Entries stand in the order in which they were read; rotary positions are in the keys, so the order means nothing.
 Shapes: B rows, C capacity, K entries in use, Q new tokens, H heads.
 """
 

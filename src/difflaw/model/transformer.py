@@ -316,7 +316,7 @@ class Transformer(nn.Module):
         return modulate(h_BLD, *self.model.adaln(condition).chunk(2, -1))
 
     def new_cache(self, rows: int, capacity: int) -> KeyValueCache:
-        """An empty cache for ``rows`` sequences and at first ``capacity`` tokens; it holds the sink, if there is one."""
+        """An empty cache for ``rows`` sequences and at first ``capacity`` tokens; it holds the sink, if any."""
         config, like = self.config, self.model.embed_tokens.weight
         shape = (rows, config.heads, capacity + 1, config.head_dim)
         keys, values = ([like.new_empty(shape) for _ in range(config.layers)] for _ in range(2))
