@@ -85,7 +85,7 @@ def scatter() -> None:
     print(
         f"""
 spread of the validation bound: {ROWS} rows of {spread.CONTEXT} random tokens, V = {spread.V}, {SEEDS} seeds; network of
-2 layers, width 16, all weights N(0, 0.5²). σ with λ independent, in equal strata of p(λ), in the strata in use; ratios of
+2 layers, width 16, weights N(0, 0.5²). σ with λ independent, in equal strata of p(λ), in the strata in use; ratios of
 variances, independent over strata, and the one expected from the second moments of {MOMENT_ROWS} rows; slope of log σ
 against log n, n = {SIZES[0]} … {SIZES[-1]}, of the claimed error and of the actual one"""
     )
