@@ -49,6 +49,13 @@ def test_golden_logits_under_every_mask(shared, name: str) -> None:
     assert loaded.tokenizer is None
 
 
+def test_published_models_were_trained_with_clean_prompts(shared) -> None:
+    """Their folders do not say so; the runs did (`as-run`), and prompts are cached only where that is known."""
+    with pytest.warns(UserWarning, match="golden_seed"):
+        loaded = difflaw.load(shared / "golden/gidd_model/ckptlike")
+    assert loaded.family.conditioning.prompt_probability == 0.2
+
+
 def test_prompt_rule_gives_the_golden_block_logits(shared) -> None:
     """`noised_BL` alone gives logits under noise_mask[q] ≥ noise_mask[k]."""
     folder = shared / "golden/gidd_model/ckptlike"

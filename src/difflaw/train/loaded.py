@@ -26,7 +26,7 @@ from difflaw.model.published import Published, from_published
 from difflaw.model.transformer import Transformer
 from difflaw.model.weights import PICKLES, load_transformer, refuse_pickle
 from difflaw.noise.clock import LogSnrRange
-from difflaw.noise.conditioning import prompt_attention
+from difflaw.noise.conditioning import Conditioning, prompt_attention
 from difflaw.noise.mixing import NOISE_TYPES
 from difflaw.train.config import ConditioningConfig, RunConfig
 from difflaw.train.run_directory import RunDirectory
@@ -258,7 +258,8 @@ def _family_of(form: Published, path: Path) -> Family:
     common: dict[str, Any] = {"bos_id": form.bos_id, "pad_id": form.pad_id}
     common["span"] = _span(form, path)
     own = form.own
-    if own is None:
+    if own is None:  # a folder of the paper's authors: no record, but all of their runs had clean prompts
+        common["conditioning"] = Conditioning.preset("as-run")
         return get("gidd", form.model.vocab_size, form.mask_id, **common, **_noise(form.shift))
     options = own.get("family_options", {})
     if not isinstance(own.get("family"), str) or not isinstance(options, dict):
