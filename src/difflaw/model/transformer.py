@@ -167,6 +167,12 @@ class Attention(nn.Module):
         return self.o_proj(out.transpose(1, 2).flatten(2))
 
 
+    def remember(self, h_BLD: Tensor, cos: Tensor, sin: Tensor, cache: KeyValueCache, layer: int) -> None:
+        """Keys and values into the cache, no output."""
+        qk, v = self._separately(h_BLD)
+        cache.extend(layer, rotate(qk, cos, sin)[1], v)
+
+
 class FeedForward(nn.Module):
     """down(relu(up(x))²) at four times the width."""
 
@@ -240,6 +246,16 @@ class Block(nn.Module):
         return torch.add(h_BLD, self.mlp(self.mlp_layernorm(h_BLD)), alpha=self.residual)
 
 
+    def remember(
+        self, h_BLD: Tensor, cos: Tensor, sin: Tensor, condition: Tensor | None, cache: KeyValueCache, layer: int
+    ) -> None:
+        """What the layer leaves in the cache, and no more: enough for the last one of a pass that nobody reads."""
+        inner = self.attn_layernorm(h_BLD)
+        if self.adaln is not None and condition is not None:
+            inner = modulate(inner, *self.adaln(condition).chunk(6, -1)[:2])
+        self.self_attn.remember(inner, cos, sin, cache, layer)
+
+
 class _Body(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -278,6 +294,7 @@ class Transformer(nn.Module):
         sigma: Tensor | None = None,
         soft: SoftTokens | None = None,
         cache: KeyValueCache | None = None,
+        only_remember: bool = False,
     ) -> Tensor:
         """Final normed states (B, L, D).
 
@@ -285,7 +302,8 @@ class Transformer(nn.Module):
         ``positions`` (B, L) default to 0 … L-1. ``sigma`` (B, 1 or L) goes to adaLN, zero if not given and ignored by
         a network without it. ``soft`` replaces the embeddings of z by mixtures of embeddings. With a ``cache``
         (from `new_cache`) the tokens also see what it holds, ``attention`` is among the new ones alone, and
-        ``positions`` must be given; what of them stays is up to `KeyValueCache.keep`.
+        ``positions`` must be given; what of them stays is up to `KeyValueCache.keep`. With ``only_remember`` the pass
+        is made for the cache alone: the last layer stops at its keys and values, and an empty tensor comes back.
         """
         length = z_BL.shape[1]
         if length > self.config.context and positions is None:
@@ -308,7 +326,11 @@ class Transformer(nn.Module):
         if self.model.condition is not None:
             sigma = torch.zeros_like(z_BL[:, :1], dtype=torch.float32) if sigma is None else sigma
             condition = self.model.condition(sigma)
+        last = len(self.model.layers) - 1
         for index, layer in enumerate(self.model.layers):
+            if only_remember and cache is not None and index == last:
+                layer.remember(h_BLD, cos, sin, condition, cache, index)  # type: ignore[operator]
+                return h_BLD.new_empty(0)
             h_BLD = layer(h_BLD, cos, sin, mask, condition, cache, index)
         h_BLD = self.model.norm(h_BLD)
         if self.model.adaln is None:

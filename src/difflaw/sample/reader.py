@@ -69,6 +69,20 @@ class Reading:
         sigma = self.family.told(log_snr_BN) if self.told and log_snr_BN is not None else None
         return self.model.hidden(z_BN, attention, positions_BN, sigma=sigma, cache=cache)
 
+    def remember(
+        self,
+        z_BN: Tensor,
+        positions_BN: Tensor,
+        attention: Tensor | None,
+        cache: KeyValueCache,
+        log_snr_BN: Tensor | None = None,
+    ) -> None:
+        """A pass for the cache alone; it counts as one, and costs a little less."""
+        self.passes += 1
+        self.positions_read += z_BN.numel()
+        sigma = self.family.told(log_snr_BN) if self.told and log_snr_BN is not None else None
+        self.model.hidden(z_BN, attention, positions_BN, sigma=sigma, cache=cache, only_remember=True)
+
     def logits(self, states_MD: Tensor) -> Tensor:
         """(M, D) → (M, V) in float32."""
         return (self.model.lm_head(states_MD) * self.model.output_scale).float()
@@ -120,7 +134,7 @@ class WindowReader:
         cache = reading.model.new_cache(canvas.rows, places.shape[1] + self.places.shape[1])
         if places.shape[1]:
             lam = torch.full(places.shape, reading.family.span.high, device=places.device) if reading.told else None
-            reading.hidden(canvas.tokens.gather(1, places), places, may_attend(real), cache, lam)
+            reading.remember(canvas.tokens.gather(1, places), places, may_attend(real), cache, lam)
             cache.keep(real)
         return cache
 
@@ -199,7 +213,7 @@ class BlockReader:
         number = places // self.length
         attention = (number[:, :, None] >= number[:, None, :]) & real[:, None, :]
         attention |= torch.eye(places.shape[1], dtype=torch.bool, device=places.device)
-        self.reading.hidden(self.canvas.tokens.gather(1, places), places, attention, self.cache)
+        self.reading.remember(self.canvas.tokens.gather(1, places), places, attention, self.cache)
         self.cache.keep(real)
 
 
