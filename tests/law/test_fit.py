@@ -147,3 +147,14 @@ def test_numbers_in_messages():
     assert [human(v) for v in (999.6, 14_200, 1.5e6, 3e9, 2.31e12)] == ["1k", "14.2k", "1.5M", "3B", "2.31T"]
     assert flops(3.16e12) == "3.16e12 FLOPs"
     assert flops(1e19) == "1e19 FLOPs"
+
+
+def test_hold_out_is_told_and_decides_the_form(truth):
+    frame = truth.ladder(seed=1, sd=0.002, budgets=(1e17, 3e17, 1e18, 3e18, 1e19, 3e19))
+    laws = fit_laws(table_from_frame(frame))
+    found = laws.families["masked"]
+    assert found.hold_out.form == found.surface.form == "free"
+    text = "\n".join(reading(laws))
+    assert "To see how far the law can be trusted" in text
+    assert "interval for one run held" in text
+    assert laws_as_json(laws)["families"]["masked"]["hold_out"]["scores"]["zero"] > 0

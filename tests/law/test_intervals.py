@@ -10,7 +10,7 @@ from difflaw.law import fit_surface
 from difflaw.law.bootstrap import bootstrap
 from difflaw.law.covariance import condition, equal_noise, sandwich
 from difflaw.law.forms import make_form
-from difflaw.law.intervals import forecast, optimum, surface_draws
+from difflaw.law.intervals import loss_at, optimum, surface_draws
 from difflaw.law.minimum import canonical, find_minimum, mad_delta
 from difflaw.law.power import hc3
 from difflaw.law.results import HoldOut
@@ -43,7 +43,7 @@ def test_run_noise_does_not_shrink_with_more_runs(truth):
     widths = []
     for copies in (1, 9):
         frame = truth.ladder(seed=2, sd=0.003, step=2.0, budgets=tuple(np.geomspace(1e17, 1e19, 5 * copies)))
-        found = forecast(fit_surface(*columns(frame), method="hc3")[0], 1e8, 1e10)
+        found = loss_at(fit_surface(*columns(frame), method="hc3")[0], 1e8, 1e10)
         widths.append([np.log(i.high / i.low) for i in (found.mean, found.run)])
     assert widths[1][0] < 0.6 * widths[0][0]
     assert widths[1][1] > 4 * 0.0027

@@ -5,15 +5,18 @@
 """
 
 from difflaw.law.fit import fit_laws
+from difflaw.law.holdout import hold_out, hold_out_words
+from difflaw.law.intervals import loss_at, optimum, surface_draws
 from difflaw.law.power import fit_power, predict_interval
 from difflaw.law.published import PublishedLaw, published_for, published_laws
-from difflaw.law.results import FamilyLaws, Interval, Laws, PowerLaw, Profile, Surface, Vertex
+from difflaw.law.results import FamilyLaws, HoldOut, Interval, Laws, PowerLaw, Profile, Surface, Vertex
 from difflaw.law.surface import fit_surface
 from difflaw.law.table import Table, read_table, table_from_frame
 from difflaw.law.words import compare_exponents, compare_optima, laws_as_json, reading
 
 __all__ = [
     "FamilyLaws",
+    "HoldOut",
     "Interval",
     "Laws",
     "PowerLaw",
@@ -27,11 +30,16 @@ __all__ = [
     "fit_laws",
     "fit_power",
     "fit_surface",
+    "hold_out",
+    "hold_out_words",
     "laws_as_json",
+    "loss_at",
+    "optimum",
     "predict_interval",
     "published_for",
     "published_laws",
     "read_table",
     "reading",
+    "surface_draws",
     "table_from_frame",
 ]

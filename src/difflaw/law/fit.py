@@ -11,12 +11,20 @@ from difflaw.law.curves import Curve, choose_budgets, curves_of
 from difflaw.law.format import flops as in_flops
 from difflaw.law.format import listed
 from difflaw.law.frontier import frontier_laws
+from difflaw.law.holdout import hold_out
 from difflaw.law.isoflop import WINDOW, fit_profiles
+from difflaw.law.minimum import MANY_ROWS
 from difflaw.law.results import FamilyLaws, Laws, PowerLaw, Surface
 from difflaw.law.surface import fit_surface
 from difflaw.law.table import UNSTATED, Table
 from difflaw.law.trim import surface_rows
 
+FORMS = ("free", "tied", "zero")
+"""Additive forms that a hold-out chooses from; the others are for `fit_surface`."""
+FORM_CHANGED = (
+    "the usual form with a free floor forecasts larger runs clearly worse than the one shown (see the hold-out), "
+    "so take E and the exponents as those of the form shown",
+)
 MANY_EPOCHS = 4.0
 """Past about four epochs repeated text stops being worth fresh text (Muennighoff et al. 2023, autoregressive)."""
 
@@ -114,10 +122,17 @@ def _with_surface(
 ) -> FamilyLaws:
     every: Any = table.frame
     rows = surface_rows(every[every["family"] == laws.family], budgets, params_law=laws.params_law, within=within)
-    columns = (rows[c].to_numpy() for c in ("params", "tokens", "loss", "run"))
+    columns = [rows[c].to_numpy() for c in ("params", "tokens", "loss", "run")]
     found, doubts = fit_surface(*columns, delta=delta, level=level)
+    held = None
+    if found is not None and len(rows) <= MANY_ROWS:
+        held = hold_out(*columns, forms=FORMS, delta=delta, level=level)
+        if held is not None and held.form != found.form:
+            other, more = fit_surface(*columns, delta=delta, level=level, form=held.form)
+            if other is not None:
+                found, doubts = other, (*more, *FORM_CHANGED)
     doubts = tuple(f"surface: {d}" for d in (*doubts, *_disagreement(found, laws.params_law)))
-    return replace(laws, surface=found, warnings=(*laws.warnings, *doubts))
+    return replace(laws, surface=found, hold_out=held, warnings=(*laws.warnings, *doubts))
 
 
 def _disagreement(surface: Surface | None, law: PowerLaw | None) -> tuple[str, ...]:

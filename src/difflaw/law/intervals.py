@@ -115,11 +115,11 @@ def optimum(surface: Surface, flops: float, *, level: float = 0.95, hold_out: Ho
         tokens=flops / k / size,
         params_interval=intervals[0],
         tokens_interval=intervals[1],
-        forecast=forecast(surface, size, flops / k / size, level=level, hold_out=hold_out, at_best=True),
+        forecast=loss_at(surface, size, flops / k / size, level=level, hold_out=hold_out, at_best=True),
     )
 
 
-def forecast(
+def loss_at(
     surface: Surface,
     params: float,
     tokens: float,

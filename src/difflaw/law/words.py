@@ -11,6 +11,7 @@ import numpy as np
 
 from difflaw.law.format import flops as in_flops
 from difflaw.law.format import human
+from difflaw.law.holdout import hold_out_words
 from difflaw.law.power import quantile
 from difflaw.law.results import FamilyLaws, Laws, PowerLaw
 
@@ -41,6 +42,9 @@ def reading(laws: Laws) -> list[str]:
     lines += [line for f in laws.families.values() if (line := _exponents(f))]
     for one, other in combinations(laws.families.values(), 2):
         lines += _compare(one, other)
+    for family in laws.families.values():
+        if family.hold_out is not None:
+            lines += [f"{family.family}, surface: {line}" for line in hold_out_words(family.hold_out)]
     lines += _range(laws)
     without = [f.family for f in laws.families.values() if f.params_law is None]
     if without:
