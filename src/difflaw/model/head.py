@@ -20,6 +20,10 @@ CHUNK_ELEMENTS = 1 << 22
 """Logits held at once (16 MiB in float32). One chunk or less: softmax is kept for the backward, else recomputed."""
 
 
+_SAFE = 1e-20
+"""Below it e^(logit - top) loses digits to underflow and the difference of logits is the better form."""
+
+
 class TokenNumbers(NamedTuple):
     """log p[x], log p[z] and G, each (T,) or the shape of x; the last two None when not asked for."""
 
@@ -38,11 +42,20 @@ class _Wanted(NamedTuple):
 def _softmax_numbers(logits_TV: Tensor, want: _Wanted) -> tuple[list[Tensor], Tensor]:
     """The numbers of one chunk, and p (T, V). ``logits_TV`` is overwritten."""
     logits_TV[:, want.mask_id] = -torch.inf
-    log_p = torch.log_softmax(logits_TV, -1)
-    numbers = [log_p.gather(1, want.x[:, None]).squeeze(1)]
+    x_T1 = want.x[:, None]
+    top_T1 = logits_TV.amax(-1, keepdim=True)
+    shifted = [logits_TV.gather(1, ids[:, None]) - top_T1 for ids in (want.x, want.z) if ids is not None]
+    p_TV = logits_TV.sub_(top_T1).exp_()
+    # summed without x: where p[x] is nearly one, a hundred thousand small terms would drown beside it
+    at_x = p_TV.gather(1, x_T1)
+    rest = p_TV.scatter_(1, x_T1, 0.0).sum(1, keepdim=True)
+    total = rest + at_x
+    log_p_x = torch.where(at_x > _SAFE, -torch.log1p(rest / at_x), shifted[0] - total.log())
+    numbers = [log_p_x.squeeze(1)]
     if want.z is not None:
-        numbers.append(log_p.gather(1, want.z[:, None]).squeeze(1))
-    p_TV = log_p.exp_()
+        log_p_z = torch.where(want.z[:, None] == x_T1, log_p_x, shifted[1] - total.log())
+        numbers.append(log_p_z.squeeze(1))
+    p_TV.scatter_(1, x_T1, at_x).div_(total)
     if want.ratio is not None:
         # g in its plain form: rounding of at most eps·u a term is at most eps·α in the bound, which has the factor c
         u = p_TV * want.ratio[:, None]
