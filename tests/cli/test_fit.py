@@ -38,6 +38,31 @@ def test_published_runs(difflaw, shared) -> None:
     assert 0.45 < surface["params_exponent"] < 0.63
 
 
+def test_checklist_method_and_what_is_not_fitted(difflaw, tmp_path) -> None:
+    planted().to_csv(tmp_path / "t.csv", index=False)
+    told = ("--checklist", "--about", "optimizer=LaProp", "--method", "first-paper")
+    outcome = difflaw("fit", tmp_path / "t.csv", *told, "-o", tmp_path / "laws")
+    assert outcome.code == 0, outcome.err
+    assert "optimizer: LaProp" in outcome.out
+    assert "data and tokenizer: not given" in outcome.out
+    assert "not fitted: batch and rate" in outcome.out
+    written = json.loads((tmp_path / "laws/laws.json").read_text())
+    assert {"families", "beyond", "checklist"} <= set(written)
+    assert (tmp_path / "laws/figures/residuals.png").exists()
+    refused(difflaw("fit", tmp_path / "t.csv", "--method", "akima"), "--method", "first-paper")
+    refused(difflaw("fit", tmp_path / "t.csv", "--about", "colour=red"), "--about colour", "optimizer")
+    refused(difflaw("fit", tmp_path / "t.csv", "--about", "optimizer"), "KEY=VALUE")
+
+
+def test_a_plan_can_be_made_from_what_fit_wrote(difflaw, tmp_path) -> None:
+    planted().to_csv(tmp_path / "t.csv", index=False)
+    assert difflaw("fit", tmp_path / "t.csv", "-o", tmp_path / "laws").code == 0
+    ask = ("plan", "--flops", "3e19", "--law", tmp_path / "laws/laws.json", "--context", "1024", "--vocab", "32000")
+    outcome = difflaw(*ask, "--json")
+    assert outcome.code == 0, outcome.err
+    assert "masked" in outcome.out
+
+
 def test_prints_a_table(difflaw, tmp_path) -> None:
     planted().to_csv(tmp_path / "t.csv", index=False)
     outcome = difflaw("fit", tmp_path / "t.csv")

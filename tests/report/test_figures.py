@@ -19,7 +19,8 @@ from difflaw.report import (
     save_figures,
 )
 
-NAMES = ["frontier", "isoflop-profiles", "optimal-size", "optimal-tokens", "loss-curves", "learning-rate-bowls"]
+NAMES = ["frontier", "isoflop-profiles", "optimal-size", "optimal-tokens", "residuals", "loss-curves"]
+NAMES += ["learning-rate-bowls"]
 
 
 def texts(figure: Figure) -> str:
@@ -94,7 +95,7 @@ def test_single_family_single_size_and_vertex_without_parabola(ladder, tmp_path)
     fit = replace(fit, profiles=(unknown, *fit.profiles[1:]))
     laws = replace(ladder.laws, families={"masked": fit})
     table = ladder.table[(ladder.table["family"] == "masked") & (ladder.table["params"] == 198_000)]
-    assert len(save_figures(tmp_path, table, laws)) == 5
+    assert len(save_figures(tmp_path, table, laws)) == 6
 
 
 def test_hostile_names_are_drawn_literally(hostile_ladder, tmp_path):

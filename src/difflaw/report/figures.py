@@ -31,6 +31,7 @@ from difflaw.report.series import (
     parabola,
     profiles_of,
 )
+from difflaw.report.surface_figures import drift, residuals
 
 LOSS = ("loss (nats per token)", "loss")
 FLOPS = ("training FLOPs", "power")
@@ -280,13 +281,15 @@ def save_figures(
 ) -> list[Path]:
     """Draw every figure into ``directory`` as PNG at 150 dpi and return the paths.
 
-    The learning-rate figure is left out where no size was run at two rates.
+    Left out: learning rates where no size was run at two, residuals without a surface, the drift without a hold-out.
     """
     drawn = {
         "frontier": frontier(table, laws, entropy_floor),
         "isoflop-profiles": isoflop_profiles(laws),
         "optimal-size": optimal_size(laws),
         "optimal-tokens": optimal_tokens(laws),
+        "residuals": residuals(table, laws),
+        "drift": drift(laws),
         "loss-curves": loss_curves(table),
         "learning-rate-bowls": learning_rate_bowls(table),
     }
