@@ -45,8 +45,12 @@ def test_the_first_papers_way_is_an_addition() -> None:
     found = fitted(two_families(), first_paper=True)
     assert set(found.first_paper) == {"masked", "uniform"}
     assert found.first_paper["masked"]["params"].law.exponent == pytest.approx(0.37 / 0.72, abs=0.05)
+    assert "batch" not in found.first_paper["masked"]  # the table has no batches
+    assert "74 to 89 %" in found.first_paper["masked"]["params"].interval.kind
     bare = fitted(two_families().drop(columns="budget"), first_paper=True)
-    assert any("column 'budget'" in line for line in bare.missing)
+    assert bare.first_paper["uniform"]["params"].law.exponent == pytest.approx(0.37 / 0.72, abs=0.05)
+    scattered = fitted(two_families().assign(budget=np.nan).iloc[::7], first_paper=True)
+    assert any("first paper's way" in line for line in scattered.missing)
 
 
 def test_batch_and_rate_are_found_where_they_vary() -> None:

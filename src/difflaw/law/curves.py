@@ -72,7 +72,7 @@ def curves_of(table: Table, family: str) -> tuple[Curve, ...]:
 
 
 def points_at(curves: Sequence[Curve], budget: float) -> tuple[Point, ...]:
-    """Loss of every size that has a run covering ``budget`` FLOPs, smallest size first.
+    """Loss of every size that has a run covering ``budget`` FLOPs, smallest size first; ``curves`` sorted by size.
 
     Runs of one size with equal learning rate and batch (other seeds) are averaged; among settings the lowest is
     taken, which is biased low by the noise of the runs (the caller warns, see `winners_bias`).
@@ -82,7 +82,9 @@ def points_at(curves: Sequence[Curve], budget: float) -> tuple[Point, ...]:
         read = read_curve(curve, budget)
         if read is None:
             continue
-        size = next((s for s in by_size if abs(s / curve.params - 1) < 1e-6), curve.params)
+        # Curves come by size, so an equal size can only be the last one seen.
+        last = next(reversed(by_size), math.inf)
+        size = last if abs(last / curve.params - 1) < 1e-6 else curve.params
         by_size.setdefault(size, {}).setdefault(curve.setting, []).append((curve, *read))
     points = []
     for size in sorted(by_size):

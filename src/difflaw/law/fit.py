@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+
 from difflaw.errors import InputError
+from difflaw.law.bowl import Bowl
 from difflaw.law.curves import Curve, choose_budgets, curves_of
 from difflaw.law.format import flops as in_flops
 from difflaw.law.format import listed
+from difflaw.law.forms import make_form
 from difflaw.law.frontier import frontier_laws
-from difflaw.law.holdout import hold_out
+from difflaw.law.holdout import CLEARLY, hold_out
+from difflaw.law.intervals import optimum
 from difflaw.law.isoflop import WINDOW, fit_profiles
 from difflaw.law.minimum import MANY_ROWS
-from difflaw.law.results import FamilyLaws, Laws, PowerLaw, Surface
-from difflaw.law.surface import fit_surface
+from difflaw.law.results import FamilyLaws, HoldOut, Laws, PowerLaw, Surface
+from difflaw.law.surface import METHODS, Method, fit_surface
 from difflaw.law.table import UNSTATED, Table
 from difflaw.law.trim import surface_rows
 
@@ -29,6 +35,26 @@ MANY_EPOCHS = 4.0
 """Past about four epochs repeated text stops being worth fresh text (Muennighoff et al. 2023, autoregressive)."""
 
 
+AHEAD = 10.0
+"""Forecasts are stated at the largest FLOPs fitted and this many times further."""
+MOST_RUNS = 4_000
+"""Profiles of a family with more runs use this many of them, evenly spaced in the sorted table."""
+OFF_BOTTOM = 0.05
+"""Rows whose batch or rate costs more than this share of the loss are left out where a bowl says what it costs."""
+
+
+@dataclass(frozen=True)
+class SurfaceOptions:
+    """How a surface is fitted: form and known entropy, Huber delta, trimming, and the intervals' method."""
+
+    form: str | None = None
+    entropy: float | None = None
+    delta: float | None = None
+    within: float | None = None
+    method: Method = "auto"
+    noise_sd: float | None = None
+
+
 def fit_laws(
     table: Table,
     *,
@@ -39,6 +65,11 @@ def fit_laws(
     window: float = WINDOW,
     delta: float | None = None,
     within: float | None = None,
+    form: str | None = None,
+    entropy: float | None = None,
+    method: Method = "auto",
+    noise_sd: float | None = None,
+    bowls: Mapping[str, Bowl] | None = None,
 ) -> Laws:
     """Fit every family of a table. The result depends on the rows and ``seed``, not on the order of the rows.
 
@@ -51,25 +82,30 @@ def fit_laws(
         window: factor around the best size that a profile's parabola uses.
         delta: Huber delta of the surface, default from its residuals.
         within: fit the surface only to sizes within this factor of N*.
+        form: of the surface (`forms.NAMES`); default the one that forecasts larger runs best.
+        entropy: known entropy of the text, nats per token; without ``form`` the floor may not lie below it.
+        method: of the surface's intervals (`surface.METHODS`).
+        noise_sd: standard deviation of ln loss between seeds, for the method "parametric".
+        bowls: batch and rate laws by family; the surface is then fitted to losses moved to the bowl's bottom.
 
     Raises:
-        InputError: a level, budget or factor that makes no sense.
+        InputError: a level, budget, factor, form or method that makes no sense.
     """
-    if not 0.5 <= level < 1:
-        raise InputError(f"level is {level:g}; give a confidence between 0.5 and 1, such as 0.95")
-    if budgets is not None and (not len(budgets) or not all(0 < b < float("inf") for b in budgets)):
-        raise InputError("budgets must be positive FLOPs, at least one; leave them out to find them in the table")
-    for name, factor in (("window", window), ("within", within)):
-        if factor is not None and not factor > 1:
-            raise InputError(f"{name} is {factor:g}; give a factor above 1, such as 4")
-    if delta is not None and not delta > 0:
-        raise InputError(f"delta is {delta:g}; give a positive number, such as 1e-3")
-    chosen, origin = choose_budgets(table, budgets)
+    _check(level, budgets, window, within, delta)
+    if form is None and entropy is not None:
+        form = "at-least"
+    if form is not None:
+        make_form(form, entropy)
+    if method not in METHODS:
+        raise InputError(f"no interval method called '{method}'; choose from {', '.join(METHODS)}")
+    options = SurfaceOptions(form, entropy, delta, within, method, noise_sd)
+    light, thinned = _thinned(table)
+    chosen, origin = choose_budgets(light, budgets)
     families = {}
     for name in table.families:
-        laws = _family(table, name, curves_of(table, name), chosen, level, seed, window)
+        laws = _family(light, name, curves_of(light, name), chosen, level, seed, window)
         if surface:
-            laws = _with_surface(laws, table, chosen, level, delta, within)
+            laws = _with_surface(laws, table, chosen, level, seed, options, (bowls or {}).get(name))
         families[name] = laws
     notes = {
         "budgets": f"{origin}: {listed([in_flops(c) for c in chosen], 12)}" if chosen else f"{origin}: none",
@@ -78,6 +114,8 @@ def fit_laws(
         "window": f"parabolas use sizes within a factor {window:g} of the best, 5 to 7 of them",
         "loss": "fits are in the logarithm of the loss; frontier laws have no floor",
     }
+    if thinned:
+        notes["thinned"] = thinned
     for i, note in enumerate(table.notes):
         notes[f"derived-{i + 1}"] = note
     return Laws(
@@ -89,6 +127,43 @@ def fit_laws(
         warnings=_table_warnings(table, chosen),
         notes=notes,
     )
+
+
+def _check(
+    level: float,
+    budgets: Sequence[float] | None,
+    window: float,
+    within: float | None,
+    delta: float | None,
+) -> None:
+    if not 0.5 <= level < 1:
+        raise InputError(f"level is {level:g}; give a confidence between 0.5 and 1, such as 0.95")
+    if budgets is not None and (not len(budgets) or not all(0 < b < float("inf") for b in budgets)):
+        raise InputError("budgets must be positive FLOPs, at least one; leave them out to find them in the table")
+    for name, factor in (("window", window), ("within", within)):
+        if factor is not None and not factor > 1:
+            raise InputError(f"{name} is {factor:g}; give a factor above 1, such as 4")
+    if delta is not None and not delta > 0:
+        raise InputError(f"delta is {delta:g}; give a positive number, such as 1e-3")
+
+
+def _thinned(table: Table) -> tuple[Table, str]:
+    """The table with at most `MOST_RUNS` runs a family, for profiles and curves, and a sentence where it cut."""
+    every: Any = table.frame
+    kept, cut = [], []
+    for name in table.families:
+        rows = every[every["family"] == name]
+        runs = rows["run"].unique()
+        if len(runs) > MOST_RUNS:
+            some = runs[np.linspace(0, len(runs) - 1, MOST_RUNS).round().astype(int)]
+            cut.append(f"profiles of {name} use {MOST_RUNS:,} of its {len(runs):,} runs, evenly spaced by size")
+            rows = rows[rows["run"].isin(some)]
+        kept.append(rows)
+    if not cut:
+        return table, ""
+    import pandas as pd
+
+    return replace(table, frame=pd.concat(kept, ignore_index=True)), "; ".join(cut)
 
 
 def _family(
@@ -118,21 +193,126 @@ def _family(
 
 
 def _with_surface(
-    laws: FamilyLaws, table: Table, budgets: Sequence[float], level: float, delta: float | None, within: float | None
+    laws: FamilyLaws,
+    table: Table,
+    budgets: Sequence[float],
+    level: float,
+    seed: int,
+    options: SurfaceOptions,
+    bowl: Bowl | None,
 ) -> FamilyLaws:
     every: Any = table.frame
-    rows = surface_rows(every[every["family"] == laws.family], budgets, params_law=laws.params_law, within=within)
+    rows = surface_rows(
+        every[every["family"] == laws.family], budgets, params_law=laws.params_law, within=options.within
+    )
+    rows, moved = at_bottom(rows, bowl)
     columns = [rows[c].to_numpy() for c in ("params", "tokens", "loss", "run")]
-    found, doubts = fit_surface(*columns, delta=delta, level=level)
-    held = None
+
+    def fit(form: str) -> tuple[Surface | None, tuple[str, ...]]:
+        return fit_surface(
+            *columns,
+            delta=options.delta,
+            level=level,
+            form=form,
+            entropy=options.entropy,
+            method=options.method,
+            noise_sd=options.noise_sd,
+            seed=seed,
+        )
+
+    found, doubts = fit(options.form or FORMS[0])
+    held, scores, reason = None, {}, "as asked for" if options.form else "the usual form; no larger runs to judge it by"
     if found is not None and len(rows) <= MANY_ROWS:
-        held = hold_out(*columns, forms=FORMS, delta=delta, level=level)
-        if held is not None and held.form != found.form:
-            other, more = fit_surface(*columns, delta=delta, level=level, form=held.form)
-            if other is not None:
-                found, doubts = other, (*more, *FORM_CHANGED)
-    doubts = tuple(f"surface: {d}" for d in (*doubts, *_disagreement(found, laws.params_law)))
-    return replace(laws, surface=found, hold_out=held, warnings=(*laws.warnings, *doubts))
+        held = hold_out(*columns, forms=_compared(options.form), delta=options.delta, level=level)
+        if held is not None:
+            scores = held.scores
+            if options.form is None and held.form != found.form:
+                other, more = fit(held.form)
+                if other is not None:
+                    found, doubts = other, (*more, *FORM_CHANGED)
+            reason = _form_reason(found.form, held, asked=options.form is not None)
+            if options.form is not None and held.form != found.form:
+                if options.entropy is None:
+                    held = hold_out(*columns, forms=(found.form,), delta=options.delta, level=level)
+                else:
+                    reason += f"; forms with a known entropy are not held out, so the hold-out is that of '{held.form}'"
+    elif found is not None:
+        reason += f"; no hold-out on more than {MANY_ROWS:,} rows"
+    forecasts = ()
+    if found is not None and found.covariance is not None:
+        largest = found.flops_range[1]
+        forecasts = tuple(optimum(found, c, level=level, hold_out=held) for c in (largest, AHEAD * largest))
+    doubts = tuple(f"surface: {d}" for d in (*moved, *doubts, *_disagreement(found, laws.params_law)))
+    return replace(
+        laws,
+        surface=found,
+        hold_out=held,
+        form_reason=reason if found is not None else "",
+        form_scores=scores,
+        forecasts=forecasts,
+        warnings=(*laws.warnings, *doubts),
+    )
+
+
+def _compared(asked: str | None) -> tuple[str, ...]:
+    """Forms to hold out: the usual ones, and the one asked for where it needs no known entropy."""
+    return (*FORMS, asked) if asked == "kaplan" else FORMS
+
+
+def _form_reason(form: str, held: HoldOut, asked: bool) -> str:
+    """One sentence on why a surface has its form, with every form's error of forecast."""
+    shown = ", ".join(f"{name} {100 * score:.2g} %" for name, score in sorted(held.scores.items(), key=lambda s: s[1]))
+    least = min(held.scores, key=lambda name: held.scores[name])
+    if asked:
+        best = "" if least == form else f"; '{least}' forecast best"
+        return f"as asked for{best} (typical error of ln loss on larger runs: {shown})"
+    if least == form:
+        return f"it forecast larger runs best (typical error of ln loss: {shown})"
+    return (
+        f"no form forecast larger runs better by {100 * CLEARLY:.0f} % or more, so the usual one stays (typical error "
+        f"of ln loss: {shown})"
+    )
+
+
+def at_bottom(rows: Any, bowl: Bowl | None) -> tuple[Any, tuple[str, ...]]:
+    """Rows with their losses moved to the bottom of a batch and rate bowl, those far up its sides left out.
+
+    ln L - k_B·(ln B - ln B*)² - k_eta·(ln eta - ln eta*)²; a sentence says what was done. Without a bowl, rows that
+    differ only in batch or rate are kept as they are, and a sentence says that they count as noise.
+    """
+    if bowl is None:
+        if _tuned_differently(rows):
+            return rows, (
+                "runs of equal size and tokens differ in batch or rate, and no bowl says what that costs: the surface "
+                "takes it for noise; leave badly tuned runs out",
+            )
+        return rows, ()
+    known = np.isfinite(rows["batch_tokens"].to_numpy(float)) & np.isfinite(rows["lr"].to_numpy(float))
+    rows = rows[known & (rows["batch_tokens"].to_numpy(float) > 0) & (rows["lr"].to_numpy(float) > 0)]
+    cost = []
+    for n, d, batch, rate in zip(*(rows[c] for c in ("params", "tokens", "batch_tokens", "lr")), strict=True):
+        off_batch = math.log(batch / bowl.best_batch(d, n))
+        off_rate = math.log(rate / bowl.best_rate(batch, d, n))
+        cost.append(bowl.k_batch * off_batch**2 + bowl.k_rate * off_rate**2)
+    cost = np.array(cost)
+    near = cost <= OFF_BOTTOM
+    moved = rows.assign(loss=rows["loss"].to_numpy(float) * np.exp(-cost))[near]
+    words = f"losses are moved to the bottom of the batch and rate bowl (by {100 * np.median(cost[near]):.2g} % in half"
+    words += (
+        f" of the rows), and {int((~near).sum())} rows more than {100 * OFF_BOTTOM:.0f} % up its sides are left out"
+    )
+    return moved, (words,)
+
+
+def _tuned_differently(rows: Any) -> bool:
+    """Whether more than one in ten cells of equal size and tokens was run at several batches or rates."""
+    there = [c for c in ("batch_tokens", "lr") if c in rows]
+    if not there:
+        return False
+    ends = rows.sort_values("tokens").groupby("run").tail(1)
+    ends = ends.assign(cell_n=np.log(ends["params"]).round(2), cell_d=np.log(ends["tokens"]).round(2))
+    cells = ends.groupby(["cell_n", "cell_d"])[there].nunique()
+    return bool((cells > 1).any(axis=1).mean() > 0.1)
 
 
 def _disagreement(surface: Surface | None, law: PowerLaw | None) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from difflaw.law.curves import Curve, Point, points_at, winners_bias
+from difflaw.law.curves import SINGLE, Curve, Point, points_at, winners_bias
 from difflaw.law.format import flops as in_flops
 from difflaw.law.format import human, listed
 from difflaw.law.results import Profile, Vertex, VertexStatus
@@ -67,7 +67,11 @@ def fit_profiles(
     Returns:
         The profiles in order of budget, the scatter about them, and warnings in words.
     """
-    slices = [(float(c), points_at(curves, c)) for c in sorted(budgets)]
+    ends = np.array([[c.ln_flops[0], c.ln_flops[-1]] for c in curves]).reshape(-1, 2)
+    slices = []
+    for budget in sorted(budgets):
+        near = (ends[:, 0] <= math.log(budget) + SINGLE) & (ends[:, 1] >= math.log(budget) - SINGLE)
+        slices.append((float(budget), points_at([curves[i] for i in np.flatnonzero(near)], budget)))
     drafts = [_draft(family, c, points, window) for c, points in slices if points]
     noise = _noise(drafts)
     profiles = tuple(_judge(draft, noise) for draft in drafts)
@@ -116,7 +120,7 @@ def _noise(profiles: Sequence[Profile]) -> Noise:
             return Noise(math.nan, 0, math.nan, math.nan, "none")
         variance = float(np.mean(np.square(known)))
         return Noise(variance, 0, 0.0, variance, "loss_se")
-    sizes = sorted({round(math.log(n), 6) for p in fitted for n in p.params})
+    sizes = sorted({round(math.log(n), 6) for p in fitted for n, keep in zip(p.params, p.used, strict=True) if keep})
     residual, membership, off = [], [], []
     for p in fitted:
         x, y = design(p)

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from difflaw.law.intervals import Optimum
 
 VertexStatus = Literal["interior", "edge-low", "edge-high", "not-convex", "too-few-sizes"]
 
@@ -202,6 +205,13 @@ class FamilyLaws:
     surface: Surface | None
     warnings: tuple[str, ...] = ()
     hold_out: HoldOut | None = None
+    """Of the surface's own form where that form can be held out."""
+    form_reason: str = ""
+    """Why the surface has its form."""
+    form_scores: dict[str, float] = field(default_factory=dict)
+    """Form -> root mean square error of ln loss on runs larger than those fitted, of every form compared."""
+    forecasts: tuple[Optimum, ...] = ()
+    """At the family's largest FLOPs and ten times further: intervals for the law, a mean loss and one new run."""
 
 
 @dataclass(frozen=True)
