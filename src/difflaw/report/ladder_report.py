@@ -13,7 +13,10 @@ from difflaw.files import room_on_disk, write_atomically, write_json
 from difflaw.ladder.directory import LadderDirectory
 from difflaw.ladder.status import cell_statuses
 from difflaw.ladder.table import ladder_table
-from difflaw.law import Laws, fit_laws, laws_as_json, published_laws, reading, table_from_frame
+from difflaw.law import Laws, Table, fit_laws, laws_as_json, published_laws, reading, table_from_frame
+from difflaw.law.beyond import Beyond, fit_beyond, in_words
+from difflaw.law.checklist import checklist
+from difflaw.law.words import plain
 from difflaw.report.figures import save_figures
 from difflaw.report.page import write_report
 
@@ -38,8 +41,11 @@ def write_ladder_report(ladder: LadderDirectory, samples: Sequence[str] = ()) ->
     description = ladder.description()
     config, data = description["config"], description["data"]
     table = ladder_table(ladder)
-    laws = _fit(table, config)
-    words = tuple(reading(laws)) if laws is not None else ("Too little has finished to fit a law.",)
+    fitted = _fit(table, config)
+    laws = fitted.laws if fitted else None
+    words = ("Too little has finished to fit a law.",)
+    if fitted is not None:
+        words = (*reading(fitted.laws), *in_words(fitted.beyond))
     floor = data.get("entropy_floor")
     cells = [asdict(cell) | {"cell": cell.name} for cell in cell_statuses(ladder)]
     derived = {(entry["name"], entry["rule"]): entry for _, cell, _ in ladder.cells() for entry in cell["derived"]}
@@ -61,20 +67,48 @@ def write_ladder_report(ladder: LadderDirectory, samples: Sequence[str] = ()) ->
         table.to_parquet(buffer, index=False)
         table_path = write_atomically(ladder.path / "table.parquet", buffer.getvalue())
         write_atomically(ladder.path / "table.csv", table.to_csv(index=False))
-        if laws is not None:
-            write_json(ladder.path / "laws.json", laws_as_json(laws))
+        if fitted is not None:
+            known = plain(checklist(fitted.table, fitted.laws, _about(config, data)))
+            beyond = {"beyond": fitted.beyond.as_json(), "checklist": known}
+            write_json(ladder.path / "laws.json", laws_as_json(fitted.laws) | beyond)
         figures = save_figures(ladder.path / "figures", table, laws, floor)
         page = write_report(ladder.path / "report.html", laws, table, context, published_laws())
     return LadderReport(laws, words, page, tuple(figures), table_path)
 
 
-def _fit(table: Any, config: dict[str, Any]) -> Laws | None:
+@dataclass(frozen=True)
+class _Fitted:
+    table: Table
+    laws: Laws
+    beyond: Beyond
+
+
+def _fit(rows: Any, config: dict[str, Any]) -> _Fitted | None:
     """Laws of what has finished, or None when the table is still too small for any."""
-    if table.empty:
+    if rows.empty:
         return None
     try:
-        return fit_laws(table_from_frame(table, source="the ladder's table"), budgets=config["budgets"] or None)
+        table = table_from_frame(rows, source="the ladder's table")
+        laws = fit_laws(table, budgets=config["budgets"] or None)
+        return _Fitted(table, laws, fit_beyond(table, laws))
     except InputError:
-        if set(table["status"]) & {"done"}:
+        if set(rows["status"]) & {"done"}:
             raise
         return None
+
+
+def _about(config: dict[str, Any], data: dict[str, Any]) -> dict[str, str]:
+    """What a ladder knows and its table does not say, for the checklist."""
+    shapes = ", ".join(f"{rung['width']}x{rung['depth']}" for rung in config["rungs"])
+    rates = config["lr"]
+    tuned = "by the first paper's law" if rates.get("law") else f"one sweep for all sizes: {rates['values']}"
+    return {
+        "data": f"{data['corpus']}; byte-level BPE of {data['vocab_size']:,} entries, "
+        f"{data['bytes_per_token']:.2f} bytes a token",
+        "architecture": f"transformer of 2512.10858, context {config['context']:,}, width x depth {shapes}",
+        "optimizer": f"{config['optimizer']} under CompleteP, weight decay {config['weight_decay']:g}",
+        "schedule": f"warm-up {config['warmup']:g}, then constant, cooldown {config['cooldown']:g} (steps or shares)",
+        "tuning": tuned,
+        "loss": "validation bound (NELBO; exact for autoregressive), along runs",
+        "evaluation": f"{config['evaluation']['sequences']} sequences, common noise, stratified λ in ±9",
+    }
