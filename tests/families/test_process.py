@@ -12,7 +12,9 @@ from difflaw.families.diffusion import Diffusion
 from difflaw.noise.mixing import NOISE_TYPES
 
 TOKENWISE = [*NOISE_TYPES, "mdlm", "duo"]
-levels = st.tuples(st.floats(-9, 9, allow_subnormal=False), st.floats(0.01, 6)).map(lambda pair: (pair[0], pair[0] + pair[1]))
+levels = st.tuples(st.floats(-9, 9, allow_subnormal=False), st.floats(0.01, 6)).map(
+    lambda pair: (pair[0], pair[0] + pair[1])
+)
 sizes = st.integers(5, 12)
 
 

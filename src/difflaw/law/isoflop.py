@@ -71,7 +71,7 @@ def fit_profiles(
     slices = []
     for budget in sorted(budgets):
         near = (ends[:, 0] <= math.log(budget) + SINGLE) & (ends[:, 1] >= math.log(budget) - SINGLE)
-        slices.append((float(budget), points_at([curves[i] for i in np.flatnonzero(near)], budget)))
+        slices.append((float(budget), points_at([curves[int(i)] for i in np.flatnonzero(near)], budget)))
     drafts = [_draft(family, c, points, window) for c, points in slices if points]
     noise = _noise(drafts)
     profiles = tuple(_judge(draft, noise) for draft in drafts)

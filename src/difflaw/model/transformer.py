@@ -166,7 +166,6 @@ class Attention(nn.Module):
         out = capped_softmax(scores, self.cap, hidden).to(v.dtype) @ v
         return self.o_proj(out.transpose(1, 2).flatten(2))
 
-
     def remember(self, h_BLD: Tensor, cos: Tensor, sin: Tensor, cache: KeyValueCache, layer: int) -> None:
         """Keys and values into the cache, no output."""
         qk, v = self._separately(h_BLD)
@@ -244,7 +243,6 @@ class Block(nn.Module):
         inner = self.self_attn(self.attn_layernorm(h_BLD), cos, sin, hidden, cache, layer)
         h_BLD = torch.add(h_BLD, inner, alpha=self.residual)
         return torch.add(h_BLD, self.mlp(self.mlp_layernorm(h_BLD)), alpha=self.residual)
-
 
     def remember(
         self, h_BLD: Tensor, cos: Tensor, sin: Tensor, condition: Tensor | None, cache: KeyValueCache, layer: int
