@@ -30,7 +30,8 @@ def test_a_bare_table_leaves_questions_open() -> None:
     for question in ("how parameters are counted", "how FLOPs are counted", "learning rate", "seeds", *ASKED.values()):
         assert found[question] == NOT_GIVEN, question
     assert found["runs"].startswith("28 (masked 28), 28 points")
-    assert "E + A·N^-alpha" in found["law"]
+    assert "masked: L = E + A/N^alpha + B/D^beta (free: " in found["law"]
+    assert "held" in found["error of forecast of larger runs"]
     assert found["optima inside the sizes run"] == "masked: 4 of 4"
     assert found["left out"] == "nothing"
 

@@ -1,8 +1,10 @@
-"""The table of laws as people read it in a terminal."""
+"""The tables of laws as people read them in a terminal: exponents, surfaces, forecasts with their three intervals."""
 
 from __future__ import annotations
 
-from difflaw.law.results import FamilyLaws, Laws, PowerLaw
+from difflaw.law.format import flops as in_flops
+from difflaw.law.format import human
+from difflaw.law.results import FamilyLaws, Interval, Laws, PowerLaw, Surface
 
 
 def _exponent(law: PowerLaw | None) -> str:
@@ -25,21 +27,81 @@ def _row(family: FamilyLaws) -> list[str]:
     ]
 
 
-def print_laws(laws: Laws) -> None:
-    """Exponents with intervals, one line a family, on standard output."""
+def _print(title: str, headings: tuple[str, ...], rows: list[list[str]]) -> None:
     from rich import box
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(
-        box=box.SIMPLE_HEAD, title="Exponents of the compute-optimal laws, 95 % intervals", title_justify="left"
-    )
-    for heading in ("family", "minima", "N* ∝ C^", "D* ∝ C^", "L* ∝ C^", "L* ∝ D*^"):
+    table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left")
+    for heading in headings:
         table.add_column(heading, no_wrap=True)
-    for family in laws.families.values():
-        table.add_row(*_row(family))
+    for row in rows:
+        table.add_row(*row)
     console = Console()
     # Outside a terminal rich assumes 80 columns and would cut the intervals.
     Console(width=max(console.width, 132)).print(table)
+
+
+def print_laws(laws: Laws) -> None:
+    """Exponents with intervals, one line a family, on standard output."""
+    headings = ("family", "minima", "N* ∝ C^", "D* ∝ C^", "L* ∝ C^", "L* ∝ D*^")
+    rows = [_row(family) for family in laws.families.values()]
+    _print("Exponents of the compute-optimal laws, 95 % intervals", headings, rows)
     print(f"params: {laws.params_convention}; FLOPs: {laws.flops_convention}; loss: nats per token; minima: budgets")
     print("whose best size lies inside the ladder. What the intervals are for stands in laws.json and the report.")
+
+
+def _ends(interval: Interval | None, write: str = ".3f") -> str:
+    return f" [{interval.low:{write}}, {interval.high:{write}}]" if interval else ""
+
+
+def _surface_cells(family: FamilyLaws, s: Surface) -> list[str]:
+    held = family.hold_out
+    exponent = "by the form" if s.form == "tied" else _ends(s.intervals.get("params_exponent")).strip()
+    return [
+        s.form,
+        f"{s.E:.3f}{_ends(s.intervals.get('E'))}",
+        f"{s.A:.4g}{_ends(s.intervals.get('A'), '.3g')}",
+        f"{s.B:.4g}{_ends(s.intervals.get('B'), '.3g')}",
+        f"{s.alpha:.3f}{_ends(s.intervals.get('alpha'))}",
+        f"{s.beta:.3f}{_ends(s.intervals.get('beta'))}",
+        f"{s.params_exponent:.3f} {exponent}".strip(),
+        f"{100 * s.rmse_log:.2g} %",
+        f"{100 * held.coverage:.0f} % of {held.judged}" if held else "not known",
+        f"{100 * held.coverage_plain:.0f} %" if held else "not known",
+    ]
+
+
+def print_surfaces(laws: Laws) -> None:
+    """Coefficients of every surface with intervals for the law, its form, and what its forecasts were worth."""
+    known = [(f, f.surface) for f in laws.families.values() if f.surface is not None]
+    if not known:
+        return
+    names = ("form", "E", "A", "B", "alpha", "beta", "a in N* ∝ C^a", "misfit of ln L")
+    names = (*names, "unseen runs in 95 % (one run)", "  the same without widening")
+    columns = [_surface_cells(*pair) for pair in known]
+    rows = [[name, *(column[i] for column in columns)] for i, name in enumerate(names)]
+    _print(
+        "Surface L = E + A/N^alpha + B/D^beta, 95 % intervals for the law", ("", *(f.family for f, _ in known)), rows
+    )
+    for family, s in known:
+        print(f"{family.family}: form '{s.form}': {family.form_reason}")
+
+
+def print_forecasts(laws: Laws) -> None:
+    """Best size and loss at the largest budget and beyond, with the three kinds of intervals side by side."""
+    rows = []
+    for family in laws.families.values():
+        for best in family.forecasts:
+            f = best.forecast
+            size = human(best.params)
+            if best.params_interval is not None:
+                size += f" [{human(best.params_interval.low)}, {human(best.params_interval.high)}]"
+            rows.append(
+                [family.family, in_flops(best.flops), size, human(best.tokens), f"{f.loss:.4f}"]
+                + [_ends(interval).strip() or "-" for interval in (f.mean, f.run)]
+            )
+    if not rows:
+        return
+    headings = ("family", "budget", "N* [95 % for the law]", "D*", "loss", "95 % for the mean loss", "for one new run")
+    _print("Surface at the largest budget and ten times further", headings, rows)

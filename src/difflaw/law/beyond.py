@@ -62,6 +62,9 @@ def fit_bowls(table: Table) -> tuple[dict[str, Bowl], list[str]]:
             bowls[family] = fit_bowl(*columns)
         except InputError as error:
             missing.append(f"{family}: batch and rate: {str(error).removeprefix('bowl: ')}")
+    reasons = {line.partition(": ")[2] for line in missing}
+    if len(reasons) == 1 and len(missing) == len(table.families):
+        return bowls, sorted(reasons)
     return bowls, missing
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from difflaw.law.format import human
+from difflaw.law.forms import make_form
 from difflaw.law.results import FamilyLaws, Laws
 from difflaw.law.table import UNSTATED, Table
 
@@ -49,7 +50,7 @@ def checklist(table: Table, laws: Laws, about: Mapping[str, str] | None = None) 
         Item("form", "optimum", _optimum(laws)),
         Item("form", "how parameters are counted", _stated(laws.params_convention)),
         Item("form", "how FLOPs are counted", _stated(laws.flops_convention)),
-        Item("form", "shared or fixed parameters", "none: each family is fitted by itself"),
+        Item("form", "shared or fixed parameters", _shared(laws)),
         Item("training", "runs", _runs(frame)),
         Item("training", "range of sizes", _range(frame, "params")),
         Item("training", "range of tokens", _range(frame, "tokens")),
@@ -70,6 +71,7 @@ def checklist(table: Table, laws: Laws, about: Mapping[str, str] | None = None) 
         Item("fit", "software", _software()),
         Item("check", "intervals", _intervals(laws)),
         Item("check", "error of the fit, ln loss", _errors(laws)),
+        Item("check", "error of forecast of larger runs", _held_out(laws)),
         Item("check", "optima inside the sizes run", _inside(laws)),
         Item("check", "doubts", _doubts(laws)),
         Item("check", ASKED["code"], told["code"]),
@@ -85,8 +87,9 @@ def _forms(laws: Laws) -> str:
     forms = []
     if any(f.params_law for f in laws.families.values()):
         forms.append("isoFLOP parabola in ln N at each budget, then N*, D*, L* = coefficient · C^exponent")
-    if any(f.surface for f in laws.families.values()):
-        forms.append("L(N, D) = E + A·N^-alpha + B·D^-beta")
+    for name, family in laws.families.items():
+        if (s := family.surface) is not None:
+            forms.append(f"{name}: {make_form(s.form, s.entropy).equation} ({s.form}: {family.form_reason})")
     return "; ".join(forms) or "none could be fitted"
 
 
@@ -94,6 +97,15 @@ def _optimum(laws: Laws) -> str:
     if not any(f.params_law or f.surface for f in laws.families.values()):
         return NOT_GIVEN
     return "vertex of each parabola; on the surface N* ∝ C^(beta/(alpha+beta)) at C = FLOPs per token · D"
+
+
+def _shared(laws: Laws) -> str:
+    held = {"tied": "alpha = beta", "zero": "E = 0", "fixed": "E at the known entropy", "kaplan": "no floor"}
+    used = _each(laws, lambda family: held.get(family.surface.form, "") if family.surface else "")
+    alone = "each family is fitted by itself"
+    if len(laws.families) > 1:
+        alone += " (the joint fit for who wins pools exponents and floors partially)"
+    return f"{alone}; {used}" if used else f"none: {alone}"
 
 
 def _runs(frame: Any) -> str:
@@ -171,6 +183,22 @@ def _errors(laws: Laws) -> str:
         if family.surface is not None:
             parts.append(f"surface {family.surface.rmse_log:.2g}")
         return ", ".join(parts)
+
+    return _each(laws, say) or NOT_GIVEN
+
+
+def _held_out(laws: Laws) -> str:
+    def say(family: FamilyLaws) -> str:
+        held = family.hold_out
+        if held is None:
+            return ""
+        own = [t for t in held.tests if t.form == held.form]
+        farthest = max(own, key=lambda t: t.factor)
+        return (
+            f"root mean square {farthest.rmse_out:.2g} up to {farthest.factor:.0f} times beyond the cutoff (inside "
+            f"{farthest.rmse_in:.2g}), largest run {farthest.largest:+.2g}; {100 * held.nominal:g} % intervals for one "
+            f"run held {100 * held.coverage:.0f} % of {held.judged} (not widened: {100 * held.coverage_plain:.0f} %)"
+        )
 
     return _each(laws, say) or NOT_GIVEN
 

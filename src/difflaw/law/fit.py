@@ -331,7 +331,9 @@ def _disagreement(surface: Surface | None, law: PowerLaw | None) -> tuple[str, .
 def _table_warnings(table: Table, budgets: Sequence[float]) -> tuple[str, ...]:
     found = []
     if table.excluded:
-        found.append(f"{len(table.excluded)} runs are left out because they did not finish or diverged (listed)")
+        found.append(
+            f"{len(table.excluded)} rows or runs are left out: did not finish or diverged, or over a limit (listed)"
+        )
     unstated = [
         what
         for what, value in (("parameters", table.params_convention), ("FLOPs", table.flops_convention))

@@ -10,7 +10,7 @@ from typing import Literal
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
-from matplotlib.colors import LinearSegmentedColormap, LogNorm
+from matplotlib.colors import LinearSegmentedColormap, LogNorm, to_hex
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, NullLocator
@@ -31,11 +31,15 @@ from difflaw.report.series import (
     parabola,
     profiles_of,
 )
-from difflaw.report.surface_figures import drift, residuals
+from difflaw.report.surface_figures import drift, regret, residuals
 
 LOSS = ("loss (nats per token)", "loss")
 FLOPS = ("training FLOPs", "power")
 DPI = 150
+MOST_DRAWN = 300
+"""With twice as many runs of a family or sizes of a profile, every second is drawn, and so on."""
+MANY_BUDGETS = 12
+"""With more, budgets are read off a colour bar."""
 
 
 @styled
@@ -51,7 +55,8 @@ def loss_curves(table: pd.DataFrame) -> Figure:
     norm = LogNorm(low * (0.99 if low == high else 1.0), high * (1.01 if low == high else 1.0))
     colours = LinearSegmentedColormap.from_list("sizes", sequence(8))
     for axis, family in zip(axes, families, strict=True):
-        for run in (curve for curve in curves if curve.family == family):
+        own = [curve for curve in curves if curve.family == family]
+        for run in own[:: max(1, len(own) // MOST_DRAWN)]:
             colour = colours(norm(run.params)) if run.params > 0 else INK
             axis.plot(run.flops, run.loss, color=colour, lw=1.2, ls=":" if run.broken else "-", marker=".", ms=3)
             if run.broken:
@@ -79,14 +84,21 @@ def isoflop_profiles(laws: Laws | None) -> Figure:
     families = [family for family in families_of((), laws) if profiles_of(laws, family)]
     if not families:
         return empty("IsoFLOP profiles")
-    figure, axes = sheet(len(families))
+    figure, axes = sheet(len(families), size=(7.2, 5.0) if len(families) == 1 else (4.2, 3.5))
     budgets = budgets_of(laws)
     colours = dict(zip(budgets, sequence(len(budgets)), strict=True))
+    crowded = len(budgets) > MANY_BUDGETS
+    if crowded:  # a legend of thirty budgets would push the picture off the sheet
+        scale, norm = LinearSegmentedColormap.from_list("budgets", sequence(8)), LogNorm(budgets[0], budgets[-1])
+        colours = {budget: to_hex(scale(norm(budget))) for budget in budgets}
+        bar = figure.colorbar(ScalarMappable(norm, scale), ax=axes, aspect=40, pad=0.01, label="training FLOPs")
+        bar.ax.yaxis.set_minor_locator(NullLocator())
+        bar.ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: scientific(value)))
     for axis, family in zip(axes, families, strict=True):
         for profile in profiles_of(laws, family):
             colour, sound = colours[profile.flops], profile.status == "interior"
-            points = zip(profile.params, profile.loss, profile.loss_se, profile.used, strict=True)
-            for params, loss, error, used in points:
+            points = list(zip(profile.params, profile.loss, profile.loss_se, profile.used, strict=True))
+            for params, loss, error, used in points[:: max(1, len(points) // MOST_DRAWN)]:
                 bar = error if math.isfinite(error) else 0.0
                 axis.errorbar(params, loss, bar, fmt="o", ms=4.5, color=colour, mfc=colour if used else "white", lw=1)
             curve = parabola(profile)
@@ -101,8 +113,9 @@ def isoflop_profiles(laws: Laws | None) -> Figure:
     for axis in axes:
         axis.set_xlim(min(x) / 1.15, max(x) * 1.15)
     _finish_panels(axes, ("parameters", "count"), LOSS)
-    handles = [Line2D([], [], color=colours[budget], marker="o", ms=4.5) for budget in budgets]
-    labels = [f"{scientific(budget)} FLOPs" for budget in budgets]
+    listed = [] if crowded else budgets
+    handles = [Line2D([], [], color=colours[budget], marker="o", ms=4.5) for budget in listed]
+    labels = [f"{scientific(budget)} FLOPs" for budget in listed]
     handles.append(Line2D([], [], color=INK, ls="-", marker="*", ms=12, mec="white"))
     labels.append("minimum inside the sizes")
     if any(p.status != "interior" for family in families for p in profiles_of(laws, family)):
@@ -281,7 +294,8 @@ def save_figures(
 ) -> list[Path]:
     """Draw every figure into ``directory`` as PNG at 150 dpi and return the paths.
 
-    Left out: learning rates where no size was run at two, residuals without a surface, the drift without a hold-out.
+    Left out: learning rates where no size was run at two, residuals and regret without a surface, the drift
+    without a hold-out.
     """
     drawn = {
         "frontier": frontier(table, laws, entropy_floor),
@@ -290,6 +304,7 @@ def save_figures(
         "optimal-tokens": optimal_tokens(laws),
         "residuals": residuals(table, laws),
         "drift": drift(laws),
+        "regret": regret(table, laws),
         "loss-curves": loss_curves(table),
         "learning-rate-bowls": learning_rate_bowls(table),
     }

@@ -44,6 +44,9 @@ class ReportContext(TypedDict, total=False):
     hyperparameters: Sequence[Mapping[str, Any]]
     reading: Sequence[str]
     warnings: Sequence[str]
+    checklist: Sequence[Mapping[str, str]]
+    beyond: Any
+    """A `law.beyond.Beyond`."""
 
 
 def _texts(value: Any) -> list[str]:
