@@ -13,10 +13,8 @@ from difflaw.files import room_on_disk, write_atomically, write_json
 from difflaw.ladder.directory import LadderDirectory
 from difflaw.ladder.status import cell_statuses
 from difflaw.ladder.table import ladder_table
-from difflaw.law import Laws, Table, fit_laws, laws_as_json, published_laws, reading, table_from_frame
-from difflaw.law.beyond import Beyond, fit_beyond, in_words
-from difflaw.law.checklist import checklist
-from difflaw.law.words import plain
+from difflaw.law import Laws, published_laws, table_from_frame
+from difflaw.law.document import Fitted, fit_everything
 from difflaw.report.figures import save_figures
 from difflaw.report.page import write_report
 
@@ -41,11 +39,9 @@ def write_ladder_report(ladder: LadderDirectory, samples: Sequence[str] = ()) ->
     description = ladder.description()
     config, data = description["config"], description["data"]
     table = ladder_table(ladder)
-    fitted = _fit(table, config)
+    fitted = _fit(table, config, _about(config, data))
     laws = fitted.laws if fitted else None
-    words = ("Too little has finished to fit a law.",)
-    if fitted is not None:
-        words = (*reading(fitted.laws), *in_words(fitted.beyond))
+    words = tuple(fitted.reading) if fitted is not None else ("Too little has finished to fit a law.",)
     floor = data.get("entropy_floor")
     cells = [asdict(cell) | {"cell": cell.name} for cell in cell_statuses(ladder)]
     derived = {(entry["name"], entry["rule"]): entry for _, cell, _ in ladder.cells() for entry in cell["derived"]}
@@ -62,35 +58,27 @@ def write_ladder_report(ladder: LadderDirectory, samples: Sequence[str] = ()) ->
         "hyperparameters": list(derived.values()),
         "reading": list(words),
     }
+    if fitted is not None:
+        context |= {"checklist": [vars(item) for item in fitted.checklist], "beyond": fitted.beyond}
     with room_on_disk(ladder.path):
         buffer = io.BytesIO()
         table.to_parquet(buffer, index=False)
         table_path = write_atomically(ladder.path / "table.parquet", buffer.getvalue())
         write_atomically(ladder.path / "table.csv", table.to_csv(index=False))
         if fitted is not None:
-            known = plain(checklist(fitted.table, fitted.laws, _about(config, data)))
-            beyond = {"beyond": fitted.beyond.as_json(), "checklist": known}
-            write_json(ladder.path / "laws.json", laws_as_json(fitted.laws) | beyond)
+            write_json(ladder.path / "laws.json", fitted.document(table_path))
         figures = save_figures(ladder.path / "figures", table, laws, floor)
         page = write_report(ladder.path / "report.html", laws, table, context, published_laws())
     return LadderReport(laws, words, page, tuple(figures), table_path)
 
 
-@dataclass(frozen=True)
-class _Fitted:
-    table: Table
-    laws: Laws
-    beyond: Beyond
-
-
-def _fit(rows: Any, config: dict[str, Any]) -> _Fitted | None:
+def _fit(rows: Any, config: dict[str, Any], about: dict[str, str]) -> Fitted | None:
     """Laws of what has finished, or None when the table is still too small for any."""
     if rows.empty:
         return None
     try:
         table = table_from_frame(rows, source="the ladder's table")
-        laws = fit_laws(table, budgets=config["budgets"] or None)
-        return _Fitted(table, laws, fit_beyond(table, laws))
+        return fit_everything(table, budgets=config["budgets"] or None, about=about)
     except InputError:
         if set(rows["status"]) & {"done"}:
             raise

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import io
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypedDict
 
 import pandas as pd
+from matplotlib.figure import Figure
 from plotly.offline import get_plotlyjs
 
 from difflaw.files import write_atomically
@@ -18,8 +20,13 @@ from difflaw.report import plots
 from difflaw.report.markup import Markup, escape, join, listing, script_json, tag, visible
 from difflaw.report.numbers import as_float, significant
 from difflaw.report.published import published_exponents
+from difflaw.report.surface_figures import drift, regret, residuals
 from difflaw.report.tables import (
+    beyond_tables,
     cell_table,
+    checklist_table,
+    forecast_table,
+    hold_out_table,
     hyperparameter_table,
     law_table,
     optima_table,
@@ -122,6 +129,7 @@ def _sections(
         role="note",
     )
     samples = [tag("pre", _cut(text), dir="auto", tabindex="0") for text in _texts(context.get("samples"))]
+    items = context.get("checklist") or ()
     cells, derived = context.get("cells") or (), context.get("hyperparameters") or ()
     warning_box = tag("div", listing(warnings), class_="note", role="note") if warnings else tag("p", "None.")
     excluded: list[Markup] = []
@@ -172,11 +180,56 @@ def _sections(
         ),
         ("warnings", "Warnings", join([warning_box, *excluded])),
         ("surfaces", "Surface fits", (surface_table(laws) if laws else None) or tag("p", "No surface was fitted.")),
+        ("trust", "How far to trust it", _trust(laws, table)),
+        ("beyond", "Beyond the frontier", _beyond(context)),
         ("runs", "Runs", tag("div", cell_table(cells), class_="tall") if cells else tag("p", "No runs listed.")),
         ("derived", "Derived hyper-parameters", hyperparameter_table(derived) if derived else tag("p", "None given.")),
         ("corpus", "From the corpus", join(samples) if samples else tag("p", "No sample given.")),
+        ("checklist", "Checklist", checklist_table(items) if items else tag("p", "Not filled in.")),
         ("conventions", "Conventions", _conventions(laws, table, context)),
     ]
+
+
+def _trust(laws: Laws | None, table: pd.DataFrame) -> Markup:
+    """Forecasts with their three intervals, the hold-out, and pictures of residuals, drift and regret."""
+    if laws is None or not any(f.surface for f in laws.families.values()):
+        return tag("p", "No surface was fitted.")
+    why = [
+        f"{name}: form '{f.surface.form}': {f.form_reason}"
+        for name, f in laws.families.items()
+        if f.surface is not None and f.form_reason
+    ]
+    captions = (
+        (residuals(table, laws), "Residuals of the surface", "A slope or a bend is what the form cannot follow."),
+        (
+            drift(laws),
+            "Drift with the cutoff",
+            "Flat: the law can be extended. A slope: it changes beyond the data.",
+        ),
+        (
+            regret(table, laws),
+            "Regret map",
+            "Loss given up against the best use of the same FLOPs.",
+        ),
+    )
+    pictures = [_picture(figure, label, caption) for figure, label, caption in captions if figure is not None]
+    parts = [forecast_table(laws), *pictures, listing(why) if why else None, hold_out_table(laws)]
+    return join(part for part in parts if part is not None)
+
+
+def _picture(figure: Figure, label: str, caption: str) -> Markup:
+    """A matplotlib figure inside the page, as the page's policy allows: PNG in a data address."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=110)
+    address = "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+    image = Markup(f'<img src="{address}" alt="{escape(label)}" style="max-width:100%;height:auto">')
+    return tag("figure", tag("div", image, class_="picture"), tag("figcaption", caption))
+
+
+def _beyond(context: Mapping[str, Any]) -> Markup:
+    found = context.get("beyond")
+    nothing = tag("p", "Nothing beyond the frontier was fitted.")
+    return nothing if found is None else beyond_tables(found) or nothing
 
 
 def _cut(text: str) -> str:

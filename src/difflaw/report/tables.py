@@ -6,9 +6,9 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from difflaw.law.results import FamilyLaws, Laws, PowerLaw
+from difflaw.law.results import FamilyLaws, Interval, Laws, PowerLaw
 from difflaw.report.colours import canonical, in_order, style_of
-from difflaw.report.markup import Markup, chip, grid, join, tag
+from difflaw.report.markup import Markup, chip, grid, join, listing, tag
 from difflaw.report.numbers import (
     UNKNOWN,
     as_float,
@@ -137,12 +137,113 @@ def surface_table(laws: Laws) -> Markup | None:
         numbers = [shown("E", fit.E), shown("A", fit.A), shown("B", fit.B), shown("alpha", fit.alpha)]
         numbers += [shown("beta", fit.beta), shown("params_exponent", fit.params_exponent)]
         quality = [fixed(fit.rmse_log, 4), compact(fit.condition), agreeing, f"{fit.points} ({fit.runs} runs)"]
-        rows.append([family_name(family), *numbers, *quality, "; ".join(fit.warnings)])
+        rows.append([family_name(family), fit.form, *numbers, *quality, "; ".join(fit.warnings)])
     if not rows:
         return None
-    headers = ["Family", "E", "A", "B", "α", "β", "a = β/(α+β)", "RMS misfit in ln", "Condition", "Starts agreeing"]
-    headers += ["Points", "Remark"]
-    return grid("Surfaces L(N, D) = E + A·N^-α + B·D^-β, in brackets the interval where there is one", headers, rows)
+    headers = ["Family", "Form", "E", "A", "B", "α", "β", "a = β/(α+β)", "RMS misfit in ln", "Condition"]
+    headers += ["Starts agreeing", "Points", "Remark"]
+    title = "Surfaces L(N, D) = E + A·N^-α + B·D^-β (or the form named), in brackets the interval for the law"
+    return grid(title, headers, rows)
+
+
+def forecast_table(laws: Laws) -> Markup | None:
+    """Best size and loss at each family's largest budget and ten times further, the three kinds of intervals apart."""
+    rows = []
+    for family in in_order(laws.families):
+        for best in laws.families[family].forecasts:
+            f, size, tokens = best.forecast, best.params_interval, best.tokens_interval
+            where = [family_name(family), scientific(best.flops)]
+            what = [_counted(best.params, size), _counted(best.tokens, tokens), fixed(f.loss, 4)]
+            rows.append([*where, *what, _range(f.mean), _range(f.run)])
+    if not rows:
+        return None
+    headers = ["Family", "FLOPs", "N*, for the law", "D*, for the law", "Loss", "for the mean loss", "for one new run"]
+    return grid("Forecasts by the surface, in brackets three kinds of 95 % intervals", headers, rows)
+
+
+def _counted(value: float, interval: Interval | None) -> str:
+    return compact(value) + (f" [{compact(interval.low)}, {compact(interval.high)}]" if interval else "")
+
+
+def _range(interval: Interval | None) -> str:
+    return f"[{fixed(interval.low)}, {fixed(interval.high)}]" if interval else UNKNOWN
+
+
+def hold_out_table(laws: Laws) -> Markup | None:
+    """Every form at every cutoff: how far its forecasts of larger runs were off, and where exponent and E were."""
+    rows = []
+    for family in in_order(laws.families):
+        held = laws.families[family].hold_out
+        for t in held.tests if held is not None else ():
+            span = t.params_exponent_interval
+            exponent = with_interval(t.params_exponent, *((span.low, span.high) if span else ()))
+            rows.append(
+                [family_name(family), t.form, scientific(t.cutoff), t.fitted, t.held_out, f"{t.factor:.3g}"]
+                + [f"{100 * v:.2f} %" for v in (t.rmse_in, t.rmse_out)]
+                + [f"{100 * t.largest:+.1f} %", "1/2 by the form" if t.form == "tied" else exponent, fixed(t.floor)]
+            )
+    if not rows:
+        return None
+    headers = ["Family", "Form", "Fitted up to", "Fitted", "Unseen", "Farthest, times", "Error inside"]
+    headers += ["Error on the unseen", "Largest run", "a", "E"]
+    return grid("Hold-out: fitted below a cutoff, asked about the runs above it", headers, rows, numeric=range(2, 11))
+
+
+def checklist_table(items: Sequence[Mapping[str, Any]]) -> Markup:
+    """The checklist as the law package fills it: heading, question, answer."""
+    rows = [
+        [item.get("heading", UNKNOWN), item.get("question", UNKNOWN), item.get("answer", UNKNOWN)] for item in items
+    ]
+    return grid("What a reader must know of this fit", ["Part", "Question", "Answer"], rows)
+
+
+def beyond_tables(beyond: Any) -> Markup | None:
+    """Odds between families, batch and rate laws, repeated data, and what was not fitted; a `law.beyond.Beyond`."""
+    parts: list[Markup] = []
+    odds = []
+    for flops, found in beyond.standings.items():
+        for s in found:
+            loss = f"{fixed(s.best_loss, 4)} {_range(s.loss)}"
+            chance = f"{100 * s.probability:.0f} %"
+            odds.append([scientific(flops), family_name(s.family), chance, _counted(s.best_params, s.params), loss])
+    if odds:
+        headers = [
+            "FLOPs",
+            "Family",
+            "Chance of the lowest loss",
+            "FLOPs per token M*, for the law",
+            "Loss, for the law",
+        ]
+        parts.append(grid("Families fitted jointly, exponents partially pooled", headers, odds))
+    swept = []
+    for family, bowl in beyond.batch_and_rate.items():
+        for what, intercept, exponents in (
+            ("B*", bowl.batch_intercept, bowl.batch_exponents),
+            ("η*", bowl.rate_intercept, bowl.rate_exponents),
+        ):
+            key = "batch" if what == "B*" else "rate"
+            law = [f"{scientific(math.exp(intercept))}"]
+            for name, value in exponents.items():
+                span = bowl.intervals.get(f"{key}:{name}")
+                law.append(f"{name}^{with_interval(value, *((span.low, span.high) if span else ()))}")
+            reach = math.exp(math.sqrt(0.0025 / (bowl.k_batch if key == "batch" else bowl.k_rate)))
+            swept.append([family_name(family), what, " · ".join(law), f"{reach:.2g}", "; ".join(bowl.warnings)])
+    if swept:
+        headers = ["Family", "Best", "Law", "Factor that costs 0.25 %", "Remark"]
+        parts.append(grid("Batch (tokens) and learning rate", headers, swept))
+    repeats = []
+    for family, law in beyond.repeated_data.items():
+        span = law.half_life_interval
+        life = f"above {compact(law.half_life_at_least)}"
+        if law.half_life is not None and span is not None:
+            life = f"{compact(law.half_life)} [{compact(span.low)}, {compact(span.high)}]"
+        repeats.append([family_name(family), law.form, life, compact(law.most_epochs), "; ".join(law.warnings)])
+    if repeats:
+        headers = ["Family", "Form", "R*, repeats", "Most epochs run", "Remark"]
+        parts.append(grid("Repeated data: repeats after which they are worth little", headers, repeats))
+    if beyond.missing:
+        parts += [tag("p", "Not fitted:"), listing(beyond.missing)]
+    return join(parts) if parts else None
 
 
 def cell_table(cells: Sequence[Mapping[str, Any]]) -> Markup:

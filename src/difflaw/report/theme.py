@@ -30,6 +30,7 @@ p { max-width: 46rem; overflow-wrap: anywhere; }
 .lead li { margin: .35rem 0; }
 figure { margin: 1rem 0; }
 figcaption { font-size: .9rem; max-width: 52rem; margin-top: .5rem; }
+.picture { background: #ffffff; border: 1px solid var(--line); border-radius: 8px; padding: .5rem; }
 .plot { background: #ffffff; border: 1px solid var(--line); border-radius: 8px; padding: .5rem; overflow: hidden; }
 .note { border-left: 4px solid var(--warn); background: var(--wash); padding: .7rem 1rem; border-radius: 0 6px 6px 0;
   max-width: 52rem; overflow-wrap: anywhere; }
