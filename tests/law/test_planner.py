@@ -6,9 +6,14 @@ import math
 from dataclasses import replace
 from functools import cache
 
+import numpy as np
+import pandas as pd
 import pytest
 
 from difflaw.errors import InputError
+from difflaw.files import write_json
+from difflaw.law import table_from_frame
+from difflaw.law.document import fit_everything
 from difflaw.law.forecast import Form, load_forecasts
 from difflaw.law.planner import Ask, effective_tokens, plan, rank, round_batch
 from difflaw.law.published import published_set
@@ -168,3 +173,49 @@ def test_ranking_puts_the_lowest_loss_first_and_unknown_last():
     unknown = replace(plans[0], loss=None)
     assert rank([unknown, *plans])[-1] is unknown
     assert rank(plans)[0].family == min(plans, key=lambda p: p.loss).family
+
+
+@pytest.fixture(scope="module")
+def swept(tmp_path_factory) -> dict:
+    """Laws of a planted table that sweeps batch and rate (B* = .6·D^.57) and repeats data with R* = 15."""
+    rows = []
+    for n in (1e7, 3e7, 1e8):
+        for d in (1e9, 3e9, 1e10):
+            best = 0.6 * d**0.57
+            for batch in best * np.array([0.35, 0.7, 1.0, 1.7, 3.0]):
+                for ratio in (0.4, 1.0, 2.2):
+                    rate = 0.5e-3 * batch**0.3 * ratio
+                    rows.append({"params": n, "tokens": d, "batch_tokens": batch, "lr": rate, "epochs": 0.5})
+                    bend = 0.01 * np.log(batch / best) ** 2 + 0.02 * np.log(ratio) ** 2
+                    rows[-1]["loss"] = (1.8 + 480 * n**-0.35 + 2100 * d**-0.37) * np.exp(bend)
+    table = table_from_frame(pd.DataFrame(rows).assign(flops=lambda f: 6 * f["params"] * f["tokens"], family="masked"))
+    path = tmp_path_factory.mktemp("swept") / "laws.json"
+    write_json(path, fit_everything(table, within=1e6).document())
+    return load_forecasts(str(path))
+
+
+def test_a_table_that_swept_batch_and_rate_is_planned_by_its_own_bowl(swept):
+    law = swept["masked"]
+    p = plan(Ask(tokens=1e10, params=1e8), law, counts)
+    batch, rate = (next(d for d in p.derived if d.name == name) for name in ("batch_tokens", "lr"))
+    assert batch.value == pytest.approx(0.6 * p.tokens**0.57, rel=0.03)
+    assert rate.value == pytest.approx(0.5e-3 * p.batch_tokens**0.3, rel=0.03)
+    assert "D^0.57" in batch.rule
+    assert "counted as in the fitted table" in rate.rule
+    reach = math.exp(math.sqrt(0.0025 / 0.01))  # 0.25 % of the loss on a bowl of curvature .01
+    assert p.batch_flat[1] / p.batch_flat[0] == pytest.approx(reach**2, rel=0.03)
+
+
+def test_a_table_that_repeats_its_text_is_planned_by_its_own_worth_of_repeats(tmp_path):
+    rows = []
+    for n in (1e7, 3e7, 1e8, 3e8):
+        for unique in (1e8, 3e8, 1e9):
+            for epochs in (0.5, 1.0, 4.0, 16.0, 64.0):
+                worth = unique * min(epochs, 1.0) + unique * 8.0 * (1 - np.exp(-max(epochs - 1.0, 0.0) / 8.0))
+                loss = 1.8 + 480 * n**-0.35 + 2100 * worth**-0.37
+                rows.append({"params": n, "tokens": unique * epochs, "epochs": epochs, "loss": loss})
+    table = table_from_frame(pd.DataFrame(rows).assign(flops=lambda f: 6 * f["params"] * f["tokens"], family="ar"))
+    write_json(tmp_path / "laws.json", fit_everything(table).document())
+    law = load_forecasts(str(tmp_path / "laws.json"))["ar"]
+    assert law.repeats is not None
+    assert math.isclose(law.repeats.R_D, 8.0, rel_tol=0.03)

@@ -27,6 +27,8 @@ from difflaw.law.results import Interval, PowerLaw
 from difflaw.law.units import FLOP_CONVENTIONS, PARAMETER_CONVENTIONS, UNSTATED
 
 AUTOREGRESSIVE = ("ar", "autoregressive", "all")
+HARDLY = 1e-4
+"""Curvature of a bowl below which the loss does not depend on batch or rate, and the bowl is not used."""
 USUAL_CURVATURE = 0.02
 """k in ln L = ln L* + k·ln²(M/M*) where a law brings none: the published profiles show 0.014 to 0.038."""
 
@@ -86,6 +88,8 @@ class Forecast:
     lr: HyperLaw | None = None
     pooled_batch: HyperLaw | None = None
     batch_overhead: float | None = None
+    batch_curvature: float | None = None
+    """k in ln L = ... + k·ln²(B/B*), where the table has its own bowl; then used in place of the overhead."""
     repeats: Repeats | None = None
     holdout_per_decade: float | None = None
     published: bool = True
@@ -304,6 +308,8 @@ def _from_file(path: Path) -> dict[str, Forecast]:
     for name, fields in families.items():
         try:
             forecast = _fitted(name, fields, conventions, path)
+            if forecast is not None:
+                forecast = _with_own(forecast, raw.get("beyond") or {})
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise InputError(f"{path}: family '{name}': {error} is missing or malformed; write it again") from None
         if forecast is None:
@@ -338,7 +344,9 @@ def _fitted(
     params, flops, notes = conventions
     size, loss = (_power(raw.get(key)) for key in ("flops_per_token_law", "loss_law"))
     surface = raw.get("surface")
-    form = _form(surface, "params") if surface and surface.get("E") is not None else None
+    # The Kaplan type is not additive: such a file is planned from by its frontier laws.
+    additive = surface and surface.get("E") is not None and surface.get("form", "free") != "kaplan"
+    form = _form(surface, "params") if surface and additive else None
     curvature, bend = _profile_curvature(raw, size), "mean over the interior isoFLOP parabolas"
     six_n, error = flops in ("6N", "method-2"), None
     if form is not None and surface and (size is None or (six_n and _holds(surface, loss))):
@@ -387,6 +395,48 @@ def _fitted(
         published=False,
         surface_error=error,
         notes=notes,
+    )
+
+
+def _with_own(forecast: Forecast, beyond: Mapping[str, Any]) -> Forecast:
+    """The table's own laws of batch and rate and its own worth of repeated data, where it has them."""
+    bowl = beyond.get("batch_and_rate", {}).get(forecast.family)
+    if bowl is not None and min(bowl["k_batch"], bowl["k_rate"]) > HARDLY:
+        told = tuple(f"batch and rate of the fitted table: {w}" for w in bowl["warnings"])
+        forecast = replace(
+            forecast,
+            batch=_bowl_law(bowl, "batch", "batch_tokens", forecast.origin),
+            lr=_bowl_law(bowl, "rate", "lr", forecast.origin),
+            pooled_batch=None,
+            batch_overhead=None,
+            batch_curvature=bowl["k_batch"],
+            notes=(*forecast.notes, *told),
+        )
+    repeated = beyond.get("repeated_data", {}).get(forecast.family)
+    if repeated is not None:
+        known, least = repeated["half_life"], repeated["half_life_at_least"]
+        usual = forecast.repeats.R_D if forecast.repeats else 0.0
+        if known is not None:
+            checked = "fitted to the table's repeated runs"
+            forecast = replace(forecast, repeats=Repeats(known, None, forecast.origin, checked))
+        elif least > usual:
+            checked = "the table's repeated runs only say that it is larger; this end of it is used"
+            forecast = replace(forecast, repeats=Repeats(least, None, forecast.origin, checked))
+    return forecast
+
+
+def _bowl_law(bowl: Mapping[str, Any], what: str, y: str, origin: str) -> HyperLaw:
+    names = {"batch": "batch_tokens", "tokens": "tokens", "params": "params"}
+    symbols = {"batch": "B", "tokens": "D", "params": "N"}
+    exponents, coefficient = bowl[f"{what}_exponents"], math.exp(bowl[f"{what}_intercept"])
+    formula = "·".join([f"{coefficient:.4g}", *(f"{symbols[t]}^{e:.4g}" for t, e in exponents.items())])
+    return HyperLaw(
+        y=y,
+        coefficient=coefficient,
+        exponents={names[t]: e for t, e in exponents.items()},
+        formula=formula,
+        source=origin,
+        checked="bowl fitted to the table's own runs",
     )
 
 

@@ -429,14 +429,21 @@ class _Planner:
         if rule is None:
             return None
         value = rule(batch_tokens=per_step, tokens=tokens, flops=flops, params=sized.params)
-        words = f"{rule.formula} at B = {human(per_step)}, CompleteP's base rate"
-        if self.law.family in AUTOREGRESSIVE:
+        words = f"{rule.formula} at B = {human(per_step)}"
+        if self.law.batch_curvature is not None:
+            words += ", counted as in the fitted table"
+        else:
+            words += ", CompleteP's base rate"
+        if self.law.family in AUTOREGRESSIVE and self.law.batch_curvature is None:
             words += "; measured for diffusion, not for autoregressive models"
         derived.append(Derived("lr", value, words, rule.source))
         return value
 
     def flat(self, batch: float, flops: float) -> tuple[float, float] | None:
         """Batches that cost less than `FLAT`: tokens grow by a·ln²(B/B*), and the loss by the slope times that."""
+        if self.law.batch_curvature is not None:
+            reach = math.exp(math.sqrt(FLAT / self.law.batch_curvature))
+            return batch / reach, batch * reach
         if self.law.batch_overhead is None or not self.law.has_loss:
             return None
         reach = math.exp(math.sqrt(FLAT / (self.law.slope(flops) * self.law.batch_overhead)))

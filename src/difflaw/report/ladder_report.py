@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from difflaw import __version__
 from difflaw.errors import InputError
 from difflaw.files import room_on_disk, write_atomically, write_json
 from difflaw.ladder.directory import LadderDirectory
@@ -97,6 +98,7 @@ def _about(config: dict[str, Any], data: dict[str, Any]) -> dict[str, str]:
         "optimizer": f"{config['optimizer']} under CompleteP, weight decay {config['weight_decay']:g}",
         "schedule": f"warm-up {config['warmup']:g}, then constant, cooldown {config['cooldown']:g} (steps or shares)",
         "tuning": tuned,
+        "code": f"difflaw {__version__}; everything that was planned is in the ladder's ladder.json",
         "loss": "validation bound (NELBO; exact for autoregressive), along runs",
         "evaluation": f"{config['evaluation']['sequences']} sequences, common noise, stratified λ in ±9",
     }
