@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from difflaw import __version__
-from difflaw.cli import data, distill, export, fit, ladder, plan, sample, train
+from difflaw.cli import data, distill, doctor, export, fit, ladder, plan, sample, train
 
 app = typer.Typer(
     help="Measure how discrete diffusion language models scale, on your data.",
@@ -20,6 +20,7 @@ app.add_typer(ladder.app, name="ladder")
 app.add_typer(data.app, name="data")
 app.command("train")(train.train)
 app.command("distill")(distill.distill)
+app.command("doctor")(doctor.doctor)
 app.command("export")(export.export)
 app.command("fit")(fit.fit)
 app.command("plan")(plan.plan)

@@ -1,0 +1,179 @@
+"""How fast this machine is, and what difflaw will use of it: device, precision, threads, workers, compiled steps."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from difflaw.ladder.estimate import matmul_peak
+from difflaw.ladder.machine import Machine, look
+from difflaw.train.loop import default_device
+
+DTYPES = ("float32", "bfloat16")
+LARGER = 2048
+"""Side of the matrices tried where many cores need more than `matmul_peak`'s own, unless a product takes too long."""
+PATIENCE = 0.25
+"""Seconds that a product of the larger size may take."""
+COPIED_BYTES = 1 << 28
+"""Size of the copied block: far more than any cache."""
+WORTH = 1.5
+"""How many times as fast as float32 bfloat16 must multiply to be worth its rounding."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Rates of the processor by number of threads, and of the first accelerator where there is one.
+
+    Matrix products in FLOP/s by dtype; a copy in bytes/s, read and written bytes both counted.
+    """
+
+    matmul: dict[str, dict[int, float]]
+    copy: dict[int, float]
+    accelerator_matmul: dict[str, float] | None = None
+    accelerator_copy: float | None = None
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One thing difflaw will do on this machine, and why."""
+
+    name: str
+    value: str | int | bool
+    why: str
+
+
+@dataclass(frozen=True)
+class Examination:
+    """The machine, its rates, what is made of them, and what somebody should know before a long run."""
+
+    machine: Machine
+    measured: Measured
+    choices: tuple[Choice, ...]
+    notes: tuple[str, ...]
+    seconds: float
+
+
+def examine(folder: Path) -> Examination:
+    """Look at the machine and measure it (a few seconds); InputError unless ``folder`` can be written to."""
+    started = time.perf_counter()
+    machine = look(folder)
+    measured = measure(machine)
+    choices = choose(machine, measured)
+    return Examination(machine, measured, choices, notes_on(machine), time.perf_counter() - started)
+
+
+def measure(machine: Machine) -> Measured:
+    """Matmul peaks and copy rates on one core and on all, the best of a few tries each."""
+    before = torch.get_num_threads()
+    counts = sorted({1, machine.cores})
+    matmul: dict[str, dict[int, float]] = {dtype: {} for dtype in DTYPES}
+    copy: dict[int, float] = {}
+    try:
+        for threads in counts:
+            torch.set_num_threads(threads)
+            for dtype in DTYPES:
+                matmul[dtype][threads] = _peak(dtype)
+            copy[threads] = _copy_rate(machine)
+    finally:
+        torch.set_num_threads(before)
+    if not machine.accelerators:
+        return Measured(matmul, copy)
+    return Measured(matmul, copy, {dtype: _cuda_peak(dtype) for dtype in DTYPES}, _cuda_copy_rate())
+
+
+def choose(machine: Machine, measured: Measured) -> tuple[Choice, ...]:
+    """What training will do here by default, each with its reason."""
+    device = default_device()
+    where = machine.accelerators[0].name if machine.accelerators else "no CUDA device"
+    compiled, why_compiled = compiles(machine)
+    precision, why_precision = precision_of(measured)
+    return (
+        Choice("device", device, where),
+        Choice("precision", precision, why_precision),
+        Choice("threads per cell", 1, "results then do not depend on the number of workers; --threads N"),
+        Choice("workers", machine.cores, "cells at a time, one per core this process may use; --workers N"),
+        Choice("compiled steps", compiled, why_compiled),
+    )
+
+
+def precision_of(measured: Measured) -> tuple[str, str]:
+    """bfloat16 where it is measured to multiply `WORTH` times as fast as float32, else float32; and the reason."""
+    rates = measured.accelerator_matmul or {dtype: rate[1] for dtype, rate in measured.matmul.items()}
+    ratio = rates["bfloat16"] / rates["float32"]
+    pays = ratio >= WORTH
+    where = "on the accelerator" if measured.accelerator_matmul else "on one core"
+    why = f"bfloat16 multiplies {ratio:.2g} times as fast as float32 {where}; it pays from {WORTH:g} on"
+    return ("bfloat16" if pays else "float32"), why
+
+
+def compiles(machine: Machine) -> tuple[bool, str]:
+    """Whether training steps are compiled, and the reason."""
+    if machine.accelerators:
+        found = machine.triton is not None
+        return found, f"triton {machine.triton}" if found else "triton is not installed"
+    if machine.compiler is None:
+        return False, "no C++ compiler found; install g++ or clang++, or set CXX"
+    return True, machine.compiler
+
+
+def notes_on(machine: Machine) -> tuple[str, ...]:
+    """What would make a run slower than it looks, or end it."""
+    notes = []
+    if machine.core_quota is not None:
+        notes.append(
+            f"this container may use {machine.core_quota:g} of {machine.cores} cores' time: "
+            f"give ladders --workers {max(1, int(machine.core_quota))}"
+        )
+    if machine.disk_free_bytes < 2**30:
+        free = machine.disk_free_bytes / 2**20
+        notes.append(f"{machine.folder}: {free:.0f} MiB free; a ladder keeps checkpoints of every cell")
+    return tuple(notes)
+
+
+def _peak(dtype: str) -> float:
+    """Best of three tries, and of the larger size where one product of it is quick enough."""
+    best = max(matmul_peak(dtype, seconds=0.12) for _ in range(3))
+    if 2.0 * LARGER**3 / best < PATIENCE:
+        best = max(best, *(matmul_peak(dtype, LARGER, seconds=0.2) for _ in range(2)))
+    return best
+
+
+def _copy_rate(machine: Machine) -> float:
+    available = machine.memory_available_bytes or 8 * COPIED_BYTES
+    source = torch.ones(min(COPIED_BYTES, available // 8), dtype=torch.uint8)
+    target = torch.empty_like(source)
+    return 2.0 * source.numel() / _best_seconds(lambda: target.copy_(source), 6)
+
+
+def _best_seconds(call: Callable[[], object], times: int) -> float:
+    found = []
+    for _ in range(times):
+        started = time.perf_counter()
+        call()
+        found.append(time.perf_counter() - started)
+    return min(found)
+
+
+def _cuda_peak(dtype: str, size: int = 8192) -> float:
+    a = torch.randn(size, size, device="cuda", dtype=getattr(torch, dtype))
+
+    def product() -> None:
+        torch.mm(a, a)
+        torch.cuda.synchronize()
+
+    return 2.0 * size**3 / _best_seconds(product, 8)
+
+
+def _cuda_copy_rate() -> float:
+    source = torch.ones(1 << 30, dtype=torch.uint8, device="cuda")
+    target = torch.empty_like(source)
+
+    def copy() -> None:
+        target.copy_(source)
+        torch.cuda.synchronize()
+
+    return 2.0 * source.numel() / _best_seconds(copy, 8)
