@@ -24,7 +24,7 @@ lint: $(READY)
 	$(BIN)/pyright
 
 bench: $(READY)
-	@for file in benchmarks/bench_*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
+	$(BIN)/python benchmarks/all.py $(if $(ALL),--all)
 
 map: $(READY)
 	$(BIN)/python tests/readme_map.py

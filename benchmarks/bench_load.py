@@ -12,6 +12,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+from figures import Figure, report
+
 _WAYS = {
     "difflaw.load, as stored": "difflaw.load(folder)",
     "difflaw.load, to float32": "difflaw.load(folder, dtype='float32')",
@@ -76,7 +78,8 @@ def write(folder: Path, layers: int, width: int, heads: int, vocab_size: int) ->
     return total
 
 
-def main() -> None:
+def main() -> list[Figure]:
+    figures = []
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         total = write(folder, 20, 1536, 12, 131_072)
@@ -88,7 +91,11 @@ def main() -> None:
             run = subprocess.run([sys.executable, "-c", code, place], capture_output=True, text=True, check=True)
             seconds, peak, own = map(float, run.stdout.split())
             print(f"| {name} | {seconds:.2f} | {peak:.2f} | {own:.2f} |", flush=True)
+            if "stored" in name:
+                figures.append(Figure(name, seconds, "s"))
+                figures.append(Figure(f"{name}: memory not in the file", own, "GiB"))
+    return figures
 
 
 if __name__ == "__main__":
-    main()
+    report(main)
