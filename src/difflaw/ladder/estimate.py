@@ -13,7 +13,8 @@ from difflaw.families.score import score
 from difflaw.ladder.cell import build_family
 from difflaw.ladder.plan import Cell, Plan
 from difflaw.model.transformer import Transformer
-from difflaw.train.loop import build_optimizer, prepare_processor
+from difflaw.train.loop import prepare_processor
+from difflaw.train.optimizer import build_optimizer
 
 PROBE_LIMIT = 2e10
 """FLOPs per step up to which a step is really run."""

@@ -21,11 +21,10 @@ from difflaw.families.base import Family
 from difflaw.families.score import score
 from difflaw.files import write_json
 from difflaw.model.accounting import account
-from difflaw.model.completep import parameter_groups
 from difflaw.model.transformer import Transformer
 from difflaw.train import checkpoint
 from difflaw.train.config import RunConfig
-from difflaw.train.laprop import LaProp
+from difflaw.train.optimizer import build_optimizer
 from difflaw.train.run_directory import RunDirectory
 from difflaw.train.schedule import warmup_stable_decay
 
@@ -64,21 +63,6 @@ graph; the sum of their bounds; their number (the last two may be zero where the
 
 Evaluate = Callable[[Transformer, int], dict[str, Any]]
 """(model, step) → an evaluation record: ``bound``, ``standard_error``, … in nats per token."""
-
-
-def build_optimizer(config: RunConfig, model: Transformer) -> torch.optim.Optimizer:
-    """LaProp or AdamW with CompleteP's groups."""
-    opt = config.optimizer
-    groups = parameter_groups(
-        model,
-        width=config.model.width,
-        layers=config.model.layers,
-        lr=opt.lr,
-        weight_decay=opt.weight_decay,
-        eps=opt.eps,
-    )
-    kind = LaProp if opt.name == "laprop" else torch.optim.AdamW
-    return kind(groups, betas=(opt.beta1, opt.beta2))
 
 
 def prepare_processor() -> None:
