@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from difflaw.cli.options import Cache, Json, Set, Workers, cache_folder, speaker
+from difflaw.cli.options import Cache, CompileOption, Json, Set, Workers, cache_folder, compiling, speaker
 
 if TYPE_CHECKING:
     from difflaw.data.store import TokenStore
@@ -38,6 +38,7 @@ def run(
     threads: Annotated[
         int, typer.Option("--threads", min=1, help="Threads per cell; more than 1 changes the last digits of results.")
     ] = 1,
+    compile_: CompileOption = "auto",
     extend: Annotated[
         bool, typer.Option("--extend", help="Add a changed page's cells to the ladder that is there.")
     ] = False,
@@ -87,6 +88,8 @@ def run(
             workers=cost.workers,
             threads=threads,
             longest_first=cost.seconds,
+            compile_=compiling(compile_),
+            of_shape=cost.of_shape,
             tick=progress.tick,
             checkpoint_seconds=checkpoint_seconds,
         )

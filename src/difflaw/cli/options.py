@@ -5,9 +5,11 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+
+from difflaw.errors import InputError
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output and nothing else.")]
 Set = Annotated[
@@ -23,6 +25,21 @@ Cache = Annotated[
 Workers = Annotated[
     int | None, typer.Option("--workers", min=1, help="Cells run at the same time (default: one per processor).")
 ]
+CompileOption = Annotated[
+    str,
+    typer.Option(
+        "--compile",
+        metavar="auto|on|off",
+        help="Compile training steps; auto: where a shape has minutes of work. A run goes on as it began.",
+    ),
+]
+
+
+def compiling(given: str) -> Any:
+    """The checked value of ``--compile``."""
+    if given not in ("auto", "on", "off"):
+        raise InputError(f"--compile {given}: use auto, on or off")
+    return given
 
 
 def cache_folder(given: Path | None) -> Path:

@@ -9,12 +9,13 @@ from typing import Annotated
 
 import typer
 
-from difflaw.cli.options import Cache, Json, Set, cache_folder, speaker
+from difflaw.cli.options import Cache, CompileOption, Json, Set, cache_folder, compiling, speaker
 
 
 def train(
     config: Annotated[Path, typer.Argument(help="The run's YAML.")],
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Run directory (default runs/NAME).")] = None,
+    compile_: CompileOption = "auto",
     set_: Set = None,
     cache: Cache = None,
     json_: Json = False,
@@ -22,6 +23,7 @@ def train(
     """Train one model; killed and run again it goes on where it was and ends with the same numbers."""
     from difflaw.data.store import prepare
     from difflaw.ladder.cell import run_cell
+    from difflaw.ladder.estimate import ASSUMED_SHARE, matmul_peak
     from difflaw.ladder.single import TrainConfig, plan_single
     from difflaw.train.loop import Execution, default_device
     from difflaw.train.run_directory import RunDirectory
@@ -42,7 +44,9 @@ def train(
     from difflaw.cli.progress import watch_run
 
     with watch_run(directory, quiet=json_):
-        summary = run_cell(directory.path, store, Execution(device=default_device()))
+        eager = cell.flops / (matmul_peak(cell.run.precision) * ASSUMED_SHARE)
+        execution = Execution(device=default_device())
+        summary = run_cell(directory.path, store, execution, compiling(compile_), eager)
     if json_:
         typer.echo(json.dumps(summary | {"directory": str(directory.path)}))
     elif "bound" in summary:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import traceback
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from difflaw.model.accounting import account
 from difflaw.model.transformer import Transformer
 from difflaw.train.config import RunConfig
 from difflaw.train.distillation import objectives, start_from_parent
+from difflaw.train.engine import Compile, decided
 from difflaw.train.loop import Diverged, Execution, train
 from difflaw.train.run_directory import RunDirectory
 
@@ -38,17 +40,27 @@ def build_family(config: RunConfig) -> Family:
     )
 
 
-def run_cell(path: Path, store: TokenStore, execution: Execution = Execution()) -> dict[str, Any]:
+def run_cell(
+    path: Path,
+    store: TokenStore,
+    execution: Execution = Execution(),
+    compile_: Compile = "off",
+    eager_seconds: float = 0.0,
+) -> dict[str, Any]:
     """Run (or continue) the cell whose config.json lies in ``path``; returns its summary.
 
+    ``compile_`` and ``eager_seconds`` (what all cells of this shape would take) decide whether steps are compiled.
+
     A cell that diverges or fails gets a summary saying so and is kept. NoRoom (a full disk), Orphaned and
-    KeyboardInterrupt pass through and leave it to be continued.
+    KeyboardInterrupt pass through and leave it to be continued, as does InputError where nothing here can compile.
     """
     directory = RunDirectory(path)
     with directory.writing():
         finished = directory.summary()
         if finished is not None:
             return finished
+        compiled = decided(path, compile_, execution.device, eager_seconds)
+        execution = replace(execution, compiled=compiled)
         started = time.monotonic()
         try:
             with room_on_disk(path):

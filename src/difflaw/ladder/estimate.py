@@ -9,11 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from difflaw.families.score import score
+from difflaw.families.score import training_loss
 from difflaw.ladder.cell import build_family
 from difflaw.ladder.plan import Cell, Plan
 from difflaw.model.transformer import Transformer
-from difflaw.train.loop import prepare_processor
+from difflaw.train.engine import prepare_processor
 from difflaw.train.optimizer import build_optimizer
 
 PROBE_LIMIT = 2e10
@@ -24,9 +24,14 @@ ASSUMED_SHARE = 0.35
 
 @dataclass(frozen=True)
 class Estimate:
-    """Seconds per cell by name, seconds from start to end with ``workers``, and how the figure came about."""
+    """Seconds per cell by name, seconds from start to end with ``workers``, and how the figure came about.
+
+    Steps are taken to be eager: compiling (which pays for shapes with much to do) makes it less.
+    """
 
     seconds: dict[str, float]
+    of_shape: dict[str, float]
+    """Seconds of all cells that share a cell's shape, by its name."""
     wall_seconds: float
     workers: int
     peak_flops: float
@@ -52,6 +57,7 @@ def estimate(plan: Plan, workers: int) -> Estimate:
     peak = matmul_peak(plan.config.precision)
     steps: dict[tuple[object, ...], float] = {}
     seconds: dict[str, float] = {}
+    shapes: dict[str, tuple[object, ...]] = {}
     probed = True
     for cell in plan.cells:
         run = cell.run
@@ -64,7 +70,12 @@ def estimate(plan: Plan, workers: int) -> Estimate:
         per_token = steps[kind] / run.tokens_per_step
         evaluated = (len(run.evaluation_steps) + 1) * run.evaluation_sequences * run.model.context
         seconds[run.name] = per_token * (cell.tokens + 0.4 * evaluated)
-    return Estimate(seconds, makespan(list(seconds.values()), workers), workers, peak, probed)
+        shapes[run.name] = (run.model, run.batch_sequences, run.precision)
+    together: dict[tuple[object, ...], float] = {}
+    for name, shape in shapes.items():
+        together[shape] = together.get(shape, 0.0) + seconds[name]
+    of_shape = {name: together[shape] for name, shape in shapes.items()}
+    return Estimate(seconds, of_shape, makespan(list(seconds.values()), workers), workers, peak, probed)
 
 
 def makespan(durations: list[float], workers: int) -> float:
@@ -87,8 +98,7 @@ def _probe(cell: Cell, repeats: int = 4) -> float:
         started = time.perf_counter()
         index = np.arange(run.batch_sequences) + step * run.batch_sequences
         batch = family.corrupt(torch.from_numpy(tokens), index, 0)
-        numbers = score(model, family, batch, run.precision)
-        (family.loss_of(numbers, batch.x_BL, batch.z_BL, batch.log_snr_BL) * batch.noised_BL).sum().backward()
+        training_loss(model, family, batch, run.precision)[0].backward()
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
         times.append(time.perf_counter() - started)

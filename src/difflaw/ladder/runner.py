@@ -13,8 +13,12 @@ from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from difflaw.ladder.directory import LadderDirectory
+
+if TYPE_CHECKING:
+    from difflaw.train.engine import Compile
 
 ATTEMPTS = 2
 """How often a cell may take its worker down before it is marked failed."""
@@ -31,12 +35,15 @@ def default_workers() -> int:
 
 
 def _start_worker(threads: int) -> None:
+    os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", "1")  # the other cores have cells of their own
     import torch
 
     torch.set_num_threads(threads)
 
 
-def _work(path: str, store_folder: str, checkpoint_seconds: float, parent: int) -> str:
+def _work(
+    path: str, store_folder: str, checkpoint_seconds: float, parent: int, compile_: Compile, eager_seconds: float
+) -> str:
     from difflaw.data.store import TokenStore
     from difflaw.ladder.cell import run_cell
     from difflaw.train.loop import Execution, Orphaned, default_device
@@ -45,7 +52,8 @@ def _work(path: str, store_folder: str, checkpoint_seconds: float, parent: int) 
         os._exit(0)
     execution = Execution(default_device(), checkpoint_seconds=checkpoint_seconds, stop_with_parent=parent)
     try:
-        return str(run_cell(Path(path), TokenStore.load(store_folder), execution)["status"])
+        store = TokenStore.load(store_folder)
+        return str(run_cell(Path(path), store, execution, compile_, eager_seconds)["status"])
     except Orphaned:
         os._exit(0)
 
@@ -57,6 +65,8 @@ def run_cells(
     workers: int,
     threads: int = 1,
     longest_first: dict[str, float],
+    compile_: Compile = "off",
+    of_shape: dict[str, float] | None = None,
     tick: Tick = lambda: None,
     checkpoint_seconds: float = 30.0,
 ) -> None:
@@ -65,7 +75,8 @@ def run_cells(
     Each worker computes with ``threads`` threads: one by default, whatever ``workers`` is, since the number of threads
     changes the order of sums and so the last digits of every result.
 
-    ``longest_first`` gives seconds by cell, to start long cells early. KeyboardInterrupt stops the workers
+    ``longest_first`` gives seconds by cell, to start long cells early; ``of_shape`` those of all cells of its shape,
+    by which ``compile_`` "auto" decides. KeyboardInterrupt stops the workers
     and passes on; what they did up to their last checkpoint stays.
     """
     attempts: dict[str, int] = {}
@@ -86,7 +97,9 @@ def run_cells(
         try:
             for name in pending:
                 path = str(ladder.run(name).path)
-                futures[pool.submit(_work, path, str(store_folder), checkpoint_seconds, os.getpid())] = name
+                shared = (of_shape or {}).get(name, 0.0)
+                job = pool.submit(_work, path, str(store_folder), checkpoint_seconds, os.getpid(), compile_, shared)
+                futures[job] = name
             waiting = set(futures)
             while waiting:
                 finished, waiting = wait(waiting, timeout=0.5, return_when=FIRST_COMPLETED)

@@ -303,6 +303,20 @@ class Transformer(nn.Module):
         ``positions`` must be given; what of them stays is up to `KeyValueCache.keep`. With ``only_remember`` the pass
         is made for the cache alone: the last layer stops at its keys and values, and an empty tensor comes back.
         """
+        h_BLD, cos, sin, mask, condition = self.inputs(z_BL, attention, positions, sigma=sigma, soft=soft, cache=cache)
+        return self.states(h_BLD, cos, sin, mask, condition, cache, only_remember)
+
+    def inputs(
+        self,
+        z_BL: Tensor,
+        attention: Tensor | None = None,
+        positions: Tensor | None = None,
+        *,
+        sigma: Tensor | None = None,
+        soft: SoftTokens | None = None,
+        cache: KeyValueCache | None = None,
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor | None, Tensor | None]:
+        """What the layers read: embeddings (B, L, D), cos and sin, hidden keys or None, adaLN's condition or None."""
         length = z_BL.shape[1]
         if length > self.config.context and positions is None:
             raise ValueError(f"{length} positions are more than the context of {self.config.context}")
@@ -319,11 +333,23 @@ class Transformer(nn.Module):
             mask = cache.hidden(attention, *z_BL.shape)
         else:
             mask = None if attention is None else hidden_keys(attention, self.config.sink)
-        h_BLD = self._embed(z_BL, soft)
         condition = None
         if self.model.condition is not None:
             sigma = torch.zeros_like(z_BL[:, :1], dtype=torch.float32) if sigma is None else sigma
             condition = self.model.condition(sigma)
+        return self._embed(z_BL, soft), cos, sin, mask, condition
+
+    def states(
+        self,
+        h_BLD: Tensor,
+        cos: Tensor,
+        sin: Tensor,
+        mask: Tensor | None = None,
+        condition: Tensor | None = None,
+        cache: KeyValueCache | None = None,
+        only_remember: bool = False,
+    ) -> Tensor:
+        """All layers and the last norm, on what `inputs` gives: the part of a pass that is worth compiling."""
         last = len(self.model.layers) - 1
         for index, layer in enumerate(self.model.layers):
             if only_remember and cache is not None and index == last:

@@ -18,12 +18,13 @@ import torch
 
 from difflaw.data.batches import Batches
 from difflaw.families.base import Family
-from difflaw.families.score import score
+from difflaw.families.score import Body, training_loss, weights
 from difflaw.files import write_json
 from difflaw.model.accounting import account
 from difflaw.model.transformer import Transformer
 from difflaw.train import checkpoint
 from difflaw.train.config import RunConfig
+from difflaw.train.engine import compiled_body, prepare_processor
 from difflaw.train.optimizer import build_optimizer
 from difflaw.train.run_directory import RunDirectory
 from difflaw.train.schedule import warmup_stable_decay
@@ -34,12 +35,14 @@ LOG_POINTS = 200
 
 @dataclass(frozen=True)
 class Execution:
-    """How a run is carried out. None of it changes which numbers come out, up to rounding in the sum of a batch."""
+    """How a run is carried out. None of it changes which numbers come out, up to the rounding of sums."""
 
     device: str = "cpu"
     micro_batch: int | None = None
     """Sequences per forward pass; None means the whole batch."""
     checkpoint_seconds: float = 30.0
+    compiled: bool = False
+    """Whether steps are compiled (`engine.decided`); other last digits than eager ones."""
     stop_with_parent: int | None = None
     """Stop (leaving a checkpoint) when this process is no longer the parent: an orphan must not write on."""
 
@@ -63,11 +66,6 @@ graph; the sum of their bounds; their number (the last two may be zero where the
 
 Evaluate = Callable[[Transformer, int], dict[str, Any]]
 """(model, step) → an evaluation record: ``bound``, ``standard_error``, … in nats per token."""
-
-
-def prepare_processor() -> None:
-    """Treat denormal numbers as zero: at the zero-initialised start they slow a step several times."""
-    torch.set_flush_denormal(True)
 
 
 def train(
@@ -114,7 +112,8 @@ def train(
         directory.append({"kind": kind, "step": step, "tokens": tokens, "flops": tokens * flops_per_token, **values})
 
     rounds = config.distillation.steps_per_round if config.distillation else config.steps
-    objective = prepare_objective(model, first) if prepare_objective else family_objective(config, family)
+    body = compiled_body(model) if execution.compiled else None
+    objective = prepare_objective(model, first) if prepare_objective else family_objective(config, family, body)
     if first == 0:
         record("evaluation", 0, evaluate(model, 0))
     for step in range(first, config.steps):
@@ -154,22 +153,18 @@ def train(
     return model
 
 
-def family_objective(config: RunConfig, family: Family) -> Objective:
-    """The family's own training loss."""
+def family_objective(config: RunConfig, family: Family, body: Body | None = None) -> Objective:
+    """The family's own training loss; ``body`` is a compiled `Transformer.hidden`, if there is one."""
 
     def objective(
         model: Transformer, x: torch.Tensor, index: np.ndarray, want_bound: bool
     ) -> tuple[torch.Tensor, float, float]:
         batch = family.corrupt(x, index, config.seed)
-        numbers = score(model, family, batch, config.precision)
-        seen = numbers, batch.x_BL, batch.z_BL, batch.log_snr_BL
-        noised = batch.noised_BL
-        weight = noised if batch.importance_BL is None else noised * batch.importance_BL
-        loss = (family.loss_of(*seen) * weight).sum()
+        loss, numbers = training_loss(model, family, batch, config.precision, body=body, compiled=body is not None)
         if not want_bound:
             return loss, 0.0, 0.0
-        with torch.no_grad():
-            return loss, float((family.bound_of(*seen) * weight).sum()), float(noised.sum())
+        bound = family.bound_of(numbers, batch.x_BL, batch.z_BL, batch.log_snr_BL) * weights(batch)
+        return loss, float(bound.sum()), float(batch.noised_BL.sum())
 
     return objective
 

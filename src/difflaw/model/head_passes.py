@@ -1,0 +1,149 @@
+"""What is done to one chunk of logits: the three numbers of each row, and their gradient. Formulas in `model.head`.
+
+x and the mask are taken out of a row first (`take_out`), so the passes over the vocabulary know no special ids; what x
+needs is put back by hand, a number a row. The passes are written once for two ways of running: as they stand,
+overwriting the chunk where that saves a pass over memory, and traced by torch.compile into two fused loops.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+_SAFE = 1e-20
+"""Below it e^(logit - top) loses digits to underflow and the difference of logits is the better form."""
+
+
+class Wanted(NamedTuple):
+    """Targets x (T,), read tokens z or None, signal ratio r or None, the mask's id."""
+
+    x: Tensor
+    z: Tensor | None
+    ratio: Tensor | None
+    mask_id: int
+
+    def rows(self, rows: slice) -> Wanted:
+        """The same for some rows."""
+        z = None if self.z is None else self.z[rows]
+        return Wanted(self.x[rows], z, None if self.ratio is None else self.ratio[rows], self.mask_id)
+
+
+class Sums(NamedTuple):
+    """Over a row without x, each (T, 1): highest logit (x's too), Σ e^(l - top), G = Σ g(u), Σ u·g'(u), u = r·p."""
+
+    top: Tensor
+    rest: Tensor
+    total: Tensor
+    """``rest`` with x's e^(l - top)."""
+    excess: Tensor | None
+    bend: Tensor | None
+
+
+def take_out(logits_TV: Tensor, want: Wanted) -> tuple[Tensor, Tensor | None]:
+    """Logits of x and z, float32 or wider, (T, 1); in the chunk those of x and of the mask become -∞."""
+    wide = torch.promote_types(logits_TV.dtype, torch.float32)
+    logits_TV[:, want.mask_id] = -torch.inf
+    at_z = None if want.z is None else logits_TV.gather(1, want.z[:, None]).to(wide)
+    at_x = logits_TV.gather(1, want.x[:, None]).to(wide)
+    logits_TV.scatter_(1, want.x[:, None], -torch.inf)
+    return at_x, at_z
+
+
+def row_sums(logits_TV: Tensor, at_x_T1: Tensor, ratio: Tensor | None, *, overwrite: bool) -> tuple[Sums, Tensor]:
+    """The sums, and p without x (T, V), which takes the place of the logits if ``overwrite``."""
+    top = torch.maximum(logits_TV.amax(-1, keepdim=True), at_x_T1)
+    e_TV = logits_TV.sub_(top).exp_() if overwrite else (logits_TV - top).exp()
+    # summed without x: where p[x] is nearly one, a hundred thousand small terms would drown beside it
+    rest = e_TV.sum(1, keepdim=True)
+    total = rest + (at_x_T1 - top).exp()
+    p_TV = e_TV.div_(total) if overwrite else e_TV * (1.0 / total)
+    if ratio is None:
+        return Sums(top, rest, total, None, None), p_TV
+    # g in its plain form: rounding of at most eps·u a term is at most eps·α in the bound, which has the factor c
+    u = p_TV * ratio[:, None]
+    if overwrite:
+        excess = u.sub_(torch.log1p(u)).sum(1, keepdim=True)
+        return Sums(top, rest, total, excess, None), p_TV
+    return Sums(top, rest, total, (u - torch.log1p(u)).sum(1, keepdim=True), _bend(u).sum(1, keepdim=True)), p_TV
+
+
+def _bend(u: Tensor) -> Tensor:
+    """u·g'(u) = u²/(1+u); overwrites u where nothing is traced."""
+    return u * u / (u + 1.0) if torch.compiler.is_compiling() else u.square().div_(u.add_(1.0))
+
+
+def numbers_of(sums: Sums, at_x: Tensor, at_z: Tensor | None, want: Wanted) -> list[Tensor]:
+    """Log p[x], log p[z] and G, (T,), as far as wanted."""
+    e_x = (at_x - sums.top).exp()
+    log_total = sums.total.log()
+    log_p_x = torch.where(e_x > _SAFE, -torch.log1p(sums.rest / e_x), at_x - sums.top - log_total)
+    numbers = [log_p_x.squeeze(1)]
+    if want.z is not None and at_z is not None:
+        log_p_z = torch.where((want.z == want.x)[:, None], log_p_x, at_z - sums.top - log_total)
+        numbers.append(log_p_z.squeeze(1))
+    return numbers if sums.excess is None else [*numbers, sums.excess.squeeze(1)]
+
+
+def softmax_numbers(logits_TV: Tensor, want: Wanted) -> tuple[list[Tensor], Tensor]:
+    """The numbers of one chunk, and p without x (T, V) in the place of its logits, which are float32 or wider."""
+    at_x, at_z = take_out(logits_TV, want)
+    sums, p_TV = row_sums(logits_TV, at_x, want.ratio, overwrite=True)
+    return numbers_of(sums, at_x, at_z, want), p_TV
+
+
+def pull_through(p_TV: Tensor, ratio: Tensor | None, total_T1: Tensor, from_excess_T1: Tensor | None) -> Tensor:
+    """-total·p + from_excess·u·g'(u), (T, V): the part of the gradient that all ids but x and z have."""
+    if ratio is None or from_excess_T1 is None:
+        return p_TV * -total_T1
+    bend = _bend(p_TV * ratio[:, None])
+    return torch.addcmul(bend * from_excess_T1, p_TV, total_T1, value=-1)
+
+
+def softmax_gradient(
+    p_TV: Tensor, p_x: Tensor, want: Wanted, gradients: list[Tensor], bend_T1: Tensor | None = None
+) -> Tensor:
+    """d(Σ gradient·number)/d logits of one chunk, (T, V), from p without x and p[x] (T,)."""
+    total, from_excess = pulls(want, gradients)
+    if from_excess is not None and want.ratio is not None:
+        # d G/d logit_j = (1[j≠x] u_j·g'(u_j)) - p_j Σ u·g'(u)
+        total = total + from_excess * (
+            _bend(p_TV * want.ratio[:, None]).sum(1, keepdim=True) if bend_T1 is None else bend_T1
+        )
+    return put_back(pull_through(p_TV, want.ratio, total, from_excess), p_x, total, want, gradients)
+
+
+def pulls(want: Wanted, gradients: list[Tensor]) -> tuple[Tensor, Tensor | None]:
+    """What p is multiplied by as far as log p[x] and log p[z] go, and the gradient of G, each (T, 1)."""
+    total = gradients[0] if want.z is None else gradients[0] + gradients[1]
+    return total[:, None], None if want.ratio is None else gradients[-1][:, None]
+
+
+def put_back(grad_TV: Tensor, p_x: Tensor, total_T1: Tensor, want: Wanted, gradients: list[Tensor]) -> Tensor:
+    """The gradient with x's and z's own terms, in place."""
+    at_x = gradients[0][:, None] - p_x[:, None] * total_T1
+    grad_TV.scatter_(1, want.x[:, None], at_x.to(grad_TV.dtype))
+    if want.z is not None:
+        # z may be the mask, whose logit is suppressed: its log p is -inf and must carry no gradient
+        from_z = torch.where(want.z == want.mask_id, 0.0, gradients[1])[:, None]
+        grad_TV.scatter_add_(1, want.z[:, None], from_z.to(grad_TV.dtype))
+    return grad_TV
+
+
+def _traced_sums(logits_TV: Tensor, at_x_T1: Tensor, ratio: Tensor | None) -> Sums:
+    return row_sums(logits_TV.float(), at_x_T1, ratio, overwrite=False)[0]
+
+
+def _traced_pull(
+    logits_TV: Tensor, top: Tensor, total: Tensor, ratio: Tensor | None, pull: Tensor, from_excess: Tensor | None
+) -> None:
+    p_TV = (logits_TV.float() - top).exp() * (1.0 / total)
+    logits_TV.copy_(pull_through(p_TV, ratio, pull, from_excess))
+
+
+@cache
+def traced() -> tuple[Any, Any]:
+    """Compiled forms of `row_sums`, and of `pull_through` from logits, written where they were read."""
+    return torch.compile(_traced_sums), torch.compile(_traced_pull)

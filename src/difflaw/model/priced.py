@@ -1,0 +1,156 @@
+"""Loss of a batch straight from hidden states: numbers, price and gradient of a chunk while its logits are at hand.
+
+A loss is a sum over tokens, so its gradient in the logits is known as soon as a chunk's numbers are: the backward
+needs no second product with the output matrix, and one pass makes three products in all. The price of a step is that
+gradients are made even if nobody asks for them; use `head.numbers_from_hidden` to judge.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from difflaw.model.head import CHUNK_ELEMENTS, TokenNumbers, as_numbers, wanted
+from difflaw.model.head_passes import (
+    Wanted,
+    numbers_of,
+    pulls,
+    put_back,
+    softmax_gradient,
+    softmax_numbers,
+    take_out,
+    traced,
+)
+
+Price = Callable[[TokenNumbers, slice], Tensor]
+"""(numbers of some rows, which rows) → their losses, differentiable in the numbers."""
+
+LEAST_ROWS = 512
+"""Rows a chunk aims at: each chunk adds to the whole gradient of the output matrix, which must not set the pace."""
+LARGEST = 1 << 27
+"""Bytes that a chunk's logits and what is made of them may take."""
+VOCABULARY_BLOCK = 16_384
+"""Rows of the output matrix whose gradient is made at once in bfloat16, before it is added in float32."""
+
+
+class _Way(NamedTuple):
+    scale: float
+    want: Wanted
+    price: Price
+    compiled: bool
+
+
+def rows_of_chunks(tokens: int, vocabulary: int, bytes_each: int) -> list[slice]:
+    """Equal chunks of about `LEAST_ROWS` rows or `CHUNK_ELEMENTS` logits, whichever is more, within `LARGEST` bytes."""
+    most = min(max(LEAST_ROWS, CHUNK_ELEMENTS // vocabulary), max(1, LARGEST // (vocabulary * bytes_each)))
+    size = -(-tokens // max(1, -(-tokens // most)))
+    return [slice(start, min(start + size, tokens)) for start in range(0, tokens, max(1, size))]
+
+
+def _bytes_each(matmul: torch.dtype, want: Wanted, compiled: bool) -> int:
+    """Bytes held for each logit: compiled, its gradient takes its place; else p, u and their like lie beside it."""
+    if compiled:
+        return matmul.itemsize
+    return 4 * (2 if want.ratio is None else 3) + (0 if matmul == torch.float32 else 2 * matmul.itemsize)
+
+
+def _of_chunk(logits_TV: Tensor, want: Wanted, price: Callable[[TokenNumbers], Tensor], compiled: bool) -> Any:
+    """(sum of losses, numbers, gradient in the logits) of one chunk; the logits are overwritten."""
+    if not compiled:
+        numbers, p_TV = softmax_numbers(logits_TV.float(), want)
+        loss, pull = _priced(numbers, want, price)
+        return loss, numbers, softmax_gradient(p_TV, numbers[0].exp(), want, pull).to(logits_TV.dtype)
+    sums_of, pull_through = traced()
+    at_x, at_z = take_out(logits_TV, want)
+    for tensor in (logits_TV, at_x, want.ratio):
+        if tensor is not None:
+            torch._dynamo.maybe_mark_dynamic(tensor, 0)
+    sums = sums_of(logits_TV, at_x, want.ratio)
+    numbers = numbers_of(sums, at_x, at_z, want)
+    loss, pull = _priced(numbers, want, price)
+    total, from_excess = pulls(want, pull)
+    if from_excess is not None and sums.bend is not None:
+        total = total + from_excess * sums.bend
+    pull_through(logits_TV, sums.top, sums.total, want.ratio, total, from_excess)
+    return loss, numbers, put_back(logits_TV, numbers[0].exp(), total, want, pull)
+
+
+def _priced(
+    numbers: list[Tensor], want: Wanted, price: Callable[[TokenNumbers], Tensor]
+) -> tuple[Tensor, list[Tensor]]:
+    """Sum of the losses, and its gradient in each number."""
+    with torch.enable_grad():
+        leaves = [column.detach().requires_grad_() for column in numbers]
+        loss = price(as_numbers(tuple(leaves), want, want.x.shape)).sum()
+        found = torch.autograd.grad(loss, leaves, allow_unused=True)
+    return loss.detach(), [torch.zeros_like(n) if g is None else g for n, g in zip(numbers, found, strict=True)]
+
+
+class _Priced(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, hidden_TD: Tensor, weight_VD: Tensor, way: _Way, matmul: torch.dtype) -> Any:  # type: ignore[override]
+        tokens, vocabulary = hidden_TD.shape[0], weight_VD.shape[0]
+        scaled, narrow = (hidden_TD * way.scale).to(matmul), weight_VD.to(matmul)
+        grad_hidden = torch.empty_like(scaled)
+        grad_weight = torch.zeros(weight_VD.shape, dtype=torch.float32, device=weight_VD.device)
+        loss, kept = hidden_TD.new_zeros((), dtype=torch.float32), []
+        chunks = rows_of_chunks(tokens, vocabulary, _bytes_each(matmul, way.want, way.compiled))
+        held = scaled.new_empty(max((r.stop - r.start for r in chunks), default=0), vocabulary)
+        for rows in chunks:
+            price = lambda numbers, rows=rows: way.price(numbers, rows)  # noqa: E731
+            logits = torch.mm(scaled[rows], narrow.T, out=held[: rows.stop - rows.start])
+            part, numbers, grad = _of_chunk(logits, way.want.rows(rows), price, way.compiled)
+            loss += part
+            kept.append(numbers)
+            torch.mm(grad, narrow, out=grad_hidden[rows])
+            _add_product(grad_weight, grad, scaled[rows])
+        ctx.save_for_backward(grad_hidden.to(hidden_TD.dtype).mul_(way.scale), grad_weight)
+        ctx.dtype = weight_VD.dtype
+        columns = [torch.cat(column).detach() for column in map(list, zip(*kept, strict=True))]
+        ctx.mark_non_differentiable(*columns)
+        return loss, *columns
+
+    @staticmethod
+    def backward(ctx: Any, from_loss: Tensor, *_: Tensor) -> tuple[Tensor, Tensor, None, None]:  # type: ignore[override]
+        grad_hidden, grad_weight = ctx.saved_tensors
+        if from_loss.device.type != "cpu" or float(from_loss) != 1.0:
+            grad_hidden, grad_weight = grad_hidden * from_loss, grad_weight * from_loss
+        return grad_hidden, grad_weight.to(ctx.dtype), None, None
+
+
+def _add_product(total_VD: Tensor, grad_TV: Tensor, hidden_TD: Tensor) -> None:
+    """Total += gradᵀ·hidden, summed over chunks in float32, without a second vocabulary × width."""
+    if grad_TV.dtype == torch.float32:
+        total_VD.addmm_(grad_TV.T, hidden_TD)
+        return
+    for start in range(0, len(total_VD), VOCABULARY_BLOCK):
+        block = slice(start, start + VOCABULARY_BLOCK)
+        total_VD[block] += grad_TV[:, block].T @ hidden_TD
+
+
+def priced_loss(
+    hidden: Tensor,
+    weight_VD: Tensor,
+    scale: float,
+    x: Tensor,
+    mask_id: int,
+    price: Price,
+    z: Tensor | None = None,
+    log_ratio: Tensor | None = None,
+    *,
+    matmul: torch.dtype = torch.float32,
+    compiled: bool = False,
+) -> tuple[Tensor, TokenNumbers]:
+    """Sum over tokens of ``price`` with its gradient, and the numbers (T,) it was made of, without one.
+
+    ``hidden`` (T, D), ``x``, ``z`` and ``log_ratio`` (T,); logits = scale · hidden · weightᵀ. The three products run in
+    ``matmul`` (bfloat16 rounds logits to eight bits: for training, not for judging), all else in float32.
+    """
+    want = wanted(x, z, log_ratio, mask_id, torch.float32)
+    loss, *columns = _Priced.apply(hidden, weight_VD, _Way(scale, want, price, compiled), matmul)  # type: ignore[misc]
+    if not columns:  # no token at all
+        columns = [hidden.new_zeros(0)] * (1 + (z is not None) + (log_ratio is not None))
+    return loss, as_numbers(tuple(columns), want, x.shape)

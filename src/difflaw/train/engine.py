@@ -1,0 +1,124 @@
+"""How a step is run on this machine: eager or compiled, and in which precision matrices are multiplied.
+
+Compiled and eager steps differ in the last digits, so a run keeps the way it began with (`decided`), whatever the
+rule would say when it is continued.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import shutil
+import sys
+import time
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from difflaw.errors import InputError
+from difflaw.files import read_json, write_json
+from difflaw.model.transformer import Transformer
+
+Compile = Literal["auto", "on", "off"]
+
+WORTH_COMPILING = 240.0
+"""Eager seconds of training a shape must have before it: compiling takes 15 to 40 s of one core and saves a quarter."""
+BFLOAT16_WIDTH = 64
+"""Narrower products gain nothing from bfloat16 (docs/performance.md)."""
+SHAPES = 64
+"""Compiled forms kept in a process, one per shape, attention and number of rows."""
+
+
+@cache
+def compiler() -> str | None:
+    """The C++ compiler that torch.compile would call for the processor, or None."""
+    return shutil.which("g++") or shutil.which("clang++") or shutil.which("c++")
+
+
+def can_compile(device: str) -> bool:
+    """Whether steps on ``device`` can be compiled: a processor needs a C++ compiler, a GPU Triton."""
+    if device == "cpu":
+        return compiler() is not None
+    return torch.utils._triton.has_triton()  # pyright: ignore[reportAttributeAccessIssue]
+
+
+@cache
+def bfloat16_pays(device: str = "cpu") -> bool:
+    """Whether large products run at least half as fast again in bfloat16, by a measurement of a tenth of a second."""
+    if device != "cpu":
+        return torch.cuda.is_bf16_supported()
+    if not torch.ops.mkldnn._is_mkldnn_bf16_supported():
+        return False
+    seconds = {}
+    for dtype in (torch.float32, torch.bfloat16):
+        a = torch.ones(512, 512, dtype=dtype)
+        torch.mm(a, a)
+        best = float("inf")
+        for _ in range(5):
+            started = time.perf_counter()
+            torch.mm(a, a)
+            best = min(best, time.perf_counter() - started)
+        seconds[dtype] = best
+    return seconds[torch.bfloat16] * 1.5 < seconds[torch.float32]
+
+
+def decided(folder: Path, compile_: Compile, device: str, eager_seconds: float) -> bool:
+    """Whether the run in ``folder`` is compiled: as it began, else by ``compile_``; written down for the next time.
+
+    Raises InputError when it began compiled, or is asked to be, and nothing here can compile.
+    """
+    path = folder / "engine.json"
+    if path.exists():
+        compiled = bool(read_json(path).get("compiled"))
+    elif compile_ == "auto":
+        compiled = can_compile(device) and eager_seconds >= WORTH_COMPILING
+    else:
+        compiled = compile_ == "on"
+    if compiled and not can_compile(device):
+        missing = "a C++ compiler (g++ or clang++)" if device == "cpu" else "Triton"
+        raise InputError(
+            f"{folder}: its steps are compiled, and {missing} is missing here; install it, or start with compile: off"
+        )
+    write_json(path, {"compiled": compiled, "device": device, "torch": torch.__version__})
+    return compiled
+
+
+ALIKE = 1 << 22
+"""Entries of the attention mask up to which every pass brings one, so that all families share one compiled form."""
+
+
+def compiled_body(model: Transformer) -> Callable[..., Tensor]:
+    """`Transformer.hidden` with its layers compiled; equal shapes share the code, in a process and through the disk."""
+    torch._dynamo.config.recompile_limit = SHAPES
+    states = torch.compile(model.states)
+
+    def hidden(z_BL: Tensor, attention: Tensor | None = None, positions: Tensor | None = None, **given: Any) -> Tensor:
+        h_BLD, cos, sin, mask, condition = model.inputs(z_BL, attention, positions, **given)
+        rows, length = z_BL.shape
+        keys = length + int(model.config.sink)
+        if rows * length * keys <= ALIKE:
+            mask = h_BLD.new_zeros((), dtype=torch.bool) if mask is None else mask
+            mask = mask.expand(rows, 1, length, keys).contiguous()
+            cos, sin = (table.expand(rows, 1, length, -1).contiguous() for table in (cos, sin))
+        return states(h_BLD, cos, sin, mask, condition)
+
+    return hidden
+
+
+def prepare_processor() -> None:
+    """Treat denormal numbers as zero, which slow a step several times, and keep freed memory for the next step."""
+    torch.set_flush_denormal(True)
+    keep_freed_memory()
+
+
+@cache
+def keep_freed_memory() -> None:
+    """Ask glibc not to give buffers back between steps: fetching them again page by page costs a tenth to a third."""
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
+    if mallopt is not None:
+        no_mapping, no_trimming, grow_by = (-4, 0), (-1, 2**31 - 1), (-2, 64 << 20)
+        for what in (no_mapping, no_trimming, grow_by):
+            mallopt(*what)
