@@ -49,6 +49,7 @@ def test_refusals(difflaw, tmp_path) -> None:
         ({"width": 9, "heads": 2}, "width 9"),
         ({"lr": [0.1, 0.2]}, "describe 2 runs"),
         ({"steps": 5}, "unknown key 'steps'"),
+        ({"optimizer": "moun"}, "optimizer: Input should be 'laprop', 'adamw' or 'muon'"),
     ):
         path.write_text(yaml.safe_dump({**RUN, **changes}))
         outcome = difflaw("train", path, "-o", tmp_path / "out")

@@ -127,7 +127,7 @@ class LadderConfig(_Section):
     warmup: float = Field(default=0.05, ge=0)
     """Steps, or below 1 a share of the run's steps."""
     cooldown: float = Field(default=0.0, ge=0)
-    optimizer: Literal["laprop", "adamw"] = "laprop"
+    optimizer: Literal["laprop", "adamw", "muon"] = "laprop"
     beta2: float | None = None
     """None: 0.99, and 0.98 for batches of 256 sequences and more (the first paper's rule)."""
     weight_decay: float = Field(default=0.0, ge=0)

@@ -35,7 +35,7 @@ class TrainConfig(BaseModel):
     lr: RuleField = Rule(law="paper")
     warmup: float = 0.05
     cooldown: float = 0.2
-    optimizer: Literal["laprop", "adamw"] = "laprop"
+    optimizer: Literal["laprop", "adamw", "muon"] = "laprop"
     beta2: float | None = None
     weight_decay: float = 0.0
     precision: Literal["float32", "bfloat16"] = "float32"

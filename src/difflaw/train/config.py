@@ -13,11 +13,11 @@ from difflaw.noise.conditioning import Conditioning
 
 
 class OptimizerConfig(BaseModel):
-    """LaProp (or AdamW) under CompleteP; ``lr`` is the base rate η."""
+    """LaProp, AdamW or Muon under CompleteP; ``lr`` is the base rate η."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
-    name: Literal["laprop", "adamw"] = "laprop"
+    name: Literal["laprop", "adamw", "muon"] = "laprop"
     lr: float = Field(gt=0)
     beta1: float = Field(default=0.9, ge=0, lt=1)
     beta2: float = Field(default=0.99, ge=0, lt=1)

@@ -8,10 +8,11 @@ from difflaw.model.completep import parameter_groups
 from difflaw.model.transformer import Transformer
 from difflaw.train.config import RunConfig
 from difflaw.train.laprop import LaProp
+from difflaw.train.muon import Muon
 
 
 def build_optimizer(config: RunConfig, model: Transformer) -> torch.optim.Optimizer:
-    """LaProp or AdamW with CompleteP's groups."""
+    """LaProp, AdamW or Muon (hidden matrices; the rest by LaProp) with CompleteP's groups."""
     opt = config.optimizer
     groups = parameter_groups(
         model,
@@ -21,5 +22,7 @@ def build_optimizer(config: RunConfig, model: Transformer) -> torch.optim.Optimi
         weight_decay=opt.weight_decay,
         eps=opt.eps,
     )
-    kind = LaProp if opt.name == "laprop" else torch.optim.AdamW
-    return kind(groups, betas=(opt.beta1, opt.beta2))
+    if opt.name == "muon":
+        groups = [{**group, "orthogonal": group["name"] == "bulk"} for group in groups]
+    kinds = {"laprop": LaProp, "adamw": torch.optim.AdamW, "muon": Muon}
+    return kinds[opt.name](groups, betas=(opt.beta1, opt.beta2))
