@@ -11,6 +11,7 @@ import torch
 
 from difflaw.ladder.estimate import matmul_peak
 from difflaw.ladder.machine import Machine, look
+from difflaw.train.engine import BFLOAT16_WIDTH, WORTH_COMPILING, bfloat16_pays, can_compile
 from difflaw.train.loop import default_device
 
 DTYPES = ("float32", "bfloat16")
@@ -20,8 +21,6 @@ PATIENCE = 0.25
 """Seconds that a product of the larger size may take."""
 COPIED_BYTES = 1 << 28
 """Size of the copied block: far more than any cache."""
-WORTH = 1.5
-"""How many times as fast as float32 bfloat16 must multiply to be worth its rounding."""
 
 
 @dataclass(frozen=True)
@@ -89,8 +88,8 @@ def choose(machine: Machine, measured: Measured) -> tuple[Choice, ...]:
     """What training will do here by default, each with its reason."""
     device = default_device()
     where = machine.accelerators[0].name if machine.accelerators else "no CUDA device"
-    compiled, why_compiled = compiles(machine)
-    precision, why_precision = precision_of(measured)
+    compiled, why_compiled = compiles(machine, device)
+    precision, why_precision = precision_of(measured, device)
     return (
         Choice("device", device, where),
         Choice("precision", precision, why_precision),
@@ -100,24 +99,24 @@ def choose(machine: Machine, measured: Measured) -> tuple[Choice, ...]:
     )
 
 
-def precision_of(measured: Measured) -> tuple[str, str]:
-    """bfloat16 where it is measured to multiply `WORTH` times as fast as float32, else float32; and the reason."""
+def precision_of(measured: Measured, device: str) -> tuple[str, str]:
+    """What `train.engine` says of bfloat16 here, with the ratio measured."""
     rates = measured.accelerator_matmul or {dtype: rate[1] for dtype, rate in measured.matmul.items()}
     ratio = rates["bfloat16"] / rates["float32"]
-    pays = ratio >= WORTH
-    where = "on the accelerator" if measured.accelerator_matmul else "on one core"
-    why = f"bfloat16 multiplies {ratio:.2g} times as fast as float32 {where}; it pays from {WORTH:g} on"
-    return ("bfloat16" if pays else "float32"), why
+    why = f"bfloat16 multiplies {ratio:.2g} times as fast as float32"
+    if bfloat16_pays(device):
+        return "bfloat16", f"{why}; widths below {BFLOAT16_WIDTH} stay in float32"
+    return "float32", why
 
 
-def compiles(machine: Machine) -> tuple[bool, str]:
-    """Whether training steps are compiled, and the reason."""
-    if machine.accelerators:
-        found = machine.triton is not None
-        return found, f"triton {machine.triton}" if found else "triton is not installed"
-    if machine.compiler is None:
-        return False, "no C++ compiler found; install g++ or clang++, or set CXX"
-    return True, machine.compiler
+def compiles(machine: Machine, device: str) -> tuple[bool, str]:
+    """Whether training steps are compiled where that pays, and the reason."""
+    if not can_compile(device):
+        what = "triton is not installed" if machine.accelerators else "no C++ compiler found: install g++"
+        return False, what
+    cpp = machine.compiler or "a compiler that torch does not look for: set CXX"
+    by = f"triton {machine.triton}" if machine.accelerators else cpp
+    return True, f"shapes with at least {WORTH_COMPILING:g} s of work, by {by}; --compile"
 
 
 def notes_on(machine: Machine) -> tuple[str, ...]:
