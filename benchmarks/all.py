@@ -24,7 +24,7 @@ from figures import Figure
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "results"
 OWN = {"all.py", "figures.py"}
-LONG = {"bench_exactness": 5, "bench_numerics": 9, "bench_recovery": 3, "bench_sample": 3}
+LONG = {"bench_exactness": 3, "bench_numerics": 5, "bench_recovery": 2, "bench_sample": 5}
 """Minutes on one core of those that are not run unless asked for."""
 PATIENCE, LONG_PATIENCE = 600.0, 7200.0
 """Seconds after which a short and a long benchmark are given up."""
