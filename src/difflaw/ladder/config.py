@@ -9,6 +9,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationIn
 from difflaw.data.config import DataConfig
 from difflaw.errors import InputError
 from difflaw.families import check
+from difflaw.ladder.presets import Preset, with_preset
 from difflaw.model.accounting import FLOP_CONVENTIONS, PARAMETER_CONVENTIONS
 from difflaw.model.config import default_heads, possible_heads
 from difflaw.train.config import ConditioningConfig
@@ -115,6 +116,8 @@ class LadderConfig(_Section):
 
     name: str = Field(pattern=NAME_PATTERN)
     description: str = ""
+    preset: Preset = Field(default="paper", exclude=True)
+    """Where keys that are not given take their values from; not stored, the values are."""
     data: DataConfig = DataConfig()
     context: int = Field(default=128, ge=2, le=131_072)
     families: list[FamilyConfig] = Field(min_length=1)
@@ -139,6 +142,11 @@ class LadderConfig(_Section):
     params: str = "non-embedding"
     model: dict[str, Any] = {}
     """Overrides of the backbone's constants (`model.config.ModelConfig`), e.g. soft_cap."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_preset(cls, raw: Any) -> Any:
+        return with_preset(raw, single=False)
 
     @field_validator("flops", "params")
     @classmethod

@@ -11,6 +11,7 @@ from difflaw.data.store import TokenStore
 from difflaw.errors import InputError
 from difflaw.ladder.config import NAME_PATTERN, Evaluation, FamilyConfig, LadderConfig, Rule, RuleField
 from difflaw.ladder.plan import Cell, make_plan
+from difflaw.ladder.presets import Preset, with_preset
 from difflaw.train.config import ConditioningConfig
 from difflaw.yaml_config import validate
 
@@ -21,6 +22,8 @@ class TrainConfig(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     name: str = Field(pattern=NAME_PATTERN)
+    preset: Preset = Field(default="paper", exclude=True)
+    """Where keys that are not given take their values from."""
     data: DataConfig = DataConfig()
     family: FamilyConfig
     width: int
@@ -45,6 +48,11 @@ class TrainConfig(BaseModel):
     flops: str = "matmul+head"
     params: str = "non-embedding"
     model: dict[str, Any] = {}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_preset(cls, raw: Any) -> Any:
+        return with_preset(raw, single=True)
 
     @model_validator(mode="after")
     def _one_length(self) -> TrainConfig:
