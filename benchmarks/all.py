@@ -24,12 +24,20 @@ from figures import Figure
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "results"
 OWN = {"all.py", "figures.py"}
-LONG = {"bench_exactness": 3, "bench_numerics": 5, "bench_recovery": 2, "bench_sample": 5}
-"""Minutes on one core of those that are not run unless asked for."""
+LONG = {
+    "bench_exactness": "3 min",
+    "bench_numerics": "5 min",
+    "bench_recovery": "2 min",
+    "bench_sample": "5 min",
+    "quality": "many trainings; goes on where it was stopped",
+}
+"""What those take, on one core, that are not run unless asked for."""
 PATIENCE, LONG_PATIENCE = 600.0, 7200.0
 """Seconds after which a short and a long benchmark are given up."""
-LARGE_BODY, LARGE_SHARE, SMALL_SHARE = 5e6, 0.5, 0.25
-"""Shares of the matmul peak that training is held to: from this many parameters of the body on, and below."""
+SHARES = ((1e8, 0.45), (5e6, 0.5), (0.0, 0.25))
+"""Share of the matmul peak that training is held to, by the least parameters of the body (the first is for a GPU)."""
+UNIFORM_OVER_AR = 1.35
+"""How many times an autoregressive step's time one with uniform noise may take."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +102,12 @@ def figures_of(printed: dict[str, Any]) -> list[Figure]:
     if "figures" in printed:
         return [Figure(**{k: v for k, v in figure.items() if k != "met"}) for figure in printed["figures"]]
     if "matmul_peak_gflops" in printed:
-        return [*_peaks(printed["matmul_peak_gflops"]), *(_training(case) for case in printed["cases"])]
+        over = printed.get("uniform_over_ar", {}).items()
+        return [
+            *_peaks(printed["matmul_peak_gflops"]),
+            *(_training(case) for case in printed["cases"]),
+            *(Figure(f"uniform step over autoregressive, {n}", v, "times", at_most=UNIFORM_OVER_AR) for n, v in over),
+        ]
     found = {k: v for k, v in printed.items() if isinstance(v, int | float) and not isinstance(v, bool)}
     if not found:
         raise ValueError("the JSON object has no figures")
@@ -109,7 +122,7 @@ def _peaks(peaks: dict[str, float] | float) -> list[Figure]:
 def _training(case: dict[str, Any]) -> Figure:
     body = case["body_parameters"]
     name = f"{case['family']}, body {body / 1e6:.2g}M, V = {case['vocabulary']:,}: {case['tokens_per_s']:,.0f} tokens/s"
-    share = LARGE_SHARE if body >= LARGE_BODY else SMALL_SHARE
+    share = next(share for least, share in SHARES if body >= least)
     return Figure(name, case["share_of_peak"], "of peak", at_least=share)
 
 
@@ -170,7 +183,7 @@ def show(outcomes: list[Outcome], left_out: list[str]) -> None:
             first = ""
     Console(width=None if sys.stdout.isatty() else 140, highlight=False).print(table)
     if left_out:
-        print(f"left out, as they take minutes: {', '.join(left_out)}; `make bench ALL=1` runs all")
+        print(f"left out, as they take long: {', '.join(left_out)}; `make bench ALL=1` runs all")
 
 
 def main(arguments: list[str] | None = None, folder: Path = HERE, results: Path = RESULTS) -> int:
@@ -187,7 +200,7 @@ def main(arguments: list[str] | None = None, folder: Path = HERE, results: Path 
     if wrong:
         parser.error(f"no benchmark {wrong[0]!r}: use one of {', '.join(known)}")
     chosen = [name.removesuffix(".py") for name in asked.names] or [n for n in known if asked.all or n not in LONG]
-    left_out = [] if asked.names else [f"{name} ({LONG[name]} min)" for name in known if name not in chosen]
+    left_out = [] if asked.names else [f"{name} ({LONG[name]})" for name in known if name not in chosen]
     around, outcomes = circumstances(), []
     for name in chosen:
         print(f"{name} ...", file=sys.stderr, flush=True)

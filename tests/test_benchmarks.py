@@ -29,7 +29,8 @@ import json
 case = {"family": "masked", "vocabulary": 8192, "body_parameters": 6000000}
 case |= {"tokens_per_s": 12345.6, "share_of_peak": .6}
 small = case | {"body_parameters": 100000, "share_of_peak": .2}
-print(json.dumps({"matmul_peak_gflops": {"float32": 100.0, "bfloat16": 220.0}, "cases": [case, small]}))
+print(json.dumps({"matmul_peak_gflops": {"float32": 100.0, "bfloat16": 220.0}, "cases": [case, small],
+                  "uniform_over_ar": {"256x": 1.5}}))
 """
 
 
@@ -39,7 +40,7 @@ def bench(monkeypatch) -> ModuleType:
     for name in ("all", "figures"):
         monkeypatch.delitem(sys.modules, name, raising=False)
     module = importlib.import_module("all")
-    monkeypatch.setattr(module, "LONG", {"slow": 7})
+    monkeypatch.setattr(module, "LONG", {"slow": "7 min"})
     return module
 
 
@@ -139,8 +140,9 @@ def test_the_training_table(bench, folder, capsys) -> None:
     code, out = ran(bench, folder, "--json", capsys=capsys)
     assert code == 1
     found = json.loads(out)["benchmarks"][0]["figures"]
-    assert [f["value"] for f in found] == [100.0, 220.0, 0.6, 0.2]
-    assert [f["at_least"] for f in found] == [None, None, 0.5, 0.25]
+    assert [f["value"] for f in found] == [100.0, 220.0, 0.6, 0.2, 1.5]
+    assert [f["at_least"] for f in found] == [None, None, 0.5, 0.25, None]
+    assert found[-1]["at_most"] == 1.35
     assert "12,346 tokens/s" in found[2]["name"]
     assert json.loads((folder / "results/training.json").read_text())["printed"]["cases"][0]["family"] == "masked"
 
