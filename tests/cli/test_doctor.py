@@ -10,9 +10,7 @@ import pytest
 from difflaw.ladder import doctor as rules
 from difflaw.ladder import machine
 
-MEASURED = rules.Measured(
-    {"float32": {1: 1e11, 2: 2e11}, "bfloat16": {1: 2e11, 2: 4e11}}, {1: 2e10, 2: 3e10}, None, None
-)
+MEASURED = rules.Measured({"float32": {1: 1e11, 2: 2e11}, "bfloat16": {1: 2e11, 2: 4e11}}, {1: 2e10, 2: 3e10})
 
 
 def test_json_of_this_machine(difflaw, tmp_path) -> None:

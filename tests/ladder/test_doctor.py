@@ -18,7 +18,7 @@ GPU = replace(PLAIN, accelerators=(machine.Accelerator("card", 2**36, "9.0"),), 
 def rates(ratio: float, accelerator: float | None = None) -> doctor.Measured:
     matmul = {"float32": {1: 1e11, 2: 2e11}, "bfloat16": {1: ratio * 1e11, 2: ratio * 2e11}}
     device = None if accelerator is None else {"float32": 1e13, "bfloat16": accelerator * 1e13}
-    return doctor.Measured(matmul, {1: 1e10, 2: 2e10}, device, None if device is None else 1e12)
+    return doctor.Measured(matmul, {1: 1e10, 2: 2e10}, 1.0, device, None if device is None else 1e12)
 
 
 @pytest.mark.parametrize(("pays", "chosen"), [(False, "float32"), (True, "bfloat16")])
@@ -46,9 +46,11 @@ def test_choices_name_everything_once() -> None:
     assert choices["workers"] == 2
 
 
-def test_notes_warn_of_a_quota_and_of_a_full_disk() -> None:
-    assert doctor.notes_on(PLAIN) == ()
-    quota, disk = doctor.notes_on(replace(PLAIN, cores=64, core_quota=2.5, disk_free_bytes=2**28))
+def test_notes_warn_of_a_quota_a_full_disk_and_other_work() -> None:
+    assert doctor.notes_on(PLAIN, rates(2.0)) == ()
+    small = replace(PLAIN, cores=64, core_quota=2.5, disk_free_bytes=2**28)
+    busy, quota, disk = doctor.notes_on(small, replace(rates(2.0), undisturbed=0.55))
+    assert "45%" in busy
     assert "--workers 2" in quota
     assert "256 MiB" in disk
 
@@ -68,4 +70,5 @@ def test_measuring_covers_one_core_and_all_and_leaves_threads_alone(monkeypatch)
     assert measured.matmul == {"float32": {1: 1e9, 2: 2e9}, "bfloat16": {1: 1e9, 2: 2e9}}
     assert set(measured.copy) == {1, 2}
     assert measured.accelerator_matmul is None
+    assert 0 < measured.undisturbed <= 1
     assert set(seen) == {1, 2}

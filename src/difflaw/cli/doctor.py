@@ -42,6 +42,7 @@ def _as_json(found: Examination) -> dict[str, object]:
         "measured": {
             "matmul_flops_per_second": found.measured.matmul,
             "copy_bytes_per_second": found.measured.copy,
+            "undisturbed": found.measured.undisturbed,
             "accelerator_matmul_flops_per_second": found.measured.accelerator_matmul,
             "accelerator_copy_bytes_per_second": found.measured.accelerator_copy,
         },

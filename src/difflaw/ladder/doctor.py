@@ -19,6 +19,8 @@ LARGER = 2048
 """Side of the matrices tried where many cores need more than `matmul_peak`'s own, unless a product takes too long."""
 PATIENCE = 0.25
 """Seconds that a product of the larger size may take."""
+QUIET = 0.9
+"""Share of a core's time below which what was measured on it is doubted."""
 COPIED_BYTES = 1 << 28
 """Size of the copied block: far more than any cache."""
 
@@ -27,11 +29,13 @@ COPIED_BYTES = 1 << 28
 class Measured:
     """Rates of the processor by number of threads, and of the first accelerator where there is one.
 
-    Matrix products in FLOP/s by dtype; a copy in bytes/s, read and written bytes both counted.
+    Matrix products in FLOP/s by dtype; a copy in bytes/s, read and written bytes both counted. ``undisturbed`` is the
+    share of one core's time this process had while one core was measured: below one, something else ran there.
     """
 
     matmul: dict[str, dict[int, float]]
     copy: dict[int, float]
+    undisturbed: float = 1.0
     accelerator_matmul: dict[str, float] | None = None
     accelerator_copy: float | None = None
 
@@ -62,7 +66,7 @@ def examine(folder: Path) -> Examination:
     machine = look(folder)
     measured = measure(machine)
     choices = choose(machine, measured)
-    return Examination(machine, measured, choices, notes_on(machine), time.perf_counter() - started)
+    return Examination(machine, measured, choices, notes_on(machine, measured), time.perf_counter() - started)
 
 
 def measure(machine: Machine) -> Measured:
@@ -71,17 +75,21 @@ def measure(machine: Machine) -> Measured:
     counts = sorted({1, machine.cores})
     matmul: dict[str, dict[int, float]] = {dtype: {} for dtype in DTYPES}
     copy: dict[int, float] = {}
+    undisturbed = 1.0
     try:
         for threads in counts:
             torch.set_num_threads(threads)
+            clock, own = time.perf_counter(), time.process_time()
             for dtype in DTYPES:
                 matmul[dtype][threads] = _peak(dtype)
             copy[threads] = _copy_rate(machine)
+            if threads == 1:
+                undisturbed = min(1.0, (time.process_time() - own) / (time.perf_counter() - clock))
     finally:
         torch.set_num_threads(before)
     if not machine.accelerators:
-        return Measured(matmul, copy)
-    return Measured(matmul, copy, {dtype: _cuda_peak(dtype) for dtype in DTYPES}, _cuda_copy_rate())
+        return Measured(matmul, copy, undisturbed)
+    return Measured(matmul, copy, undisturbed, {dtype: _cuda_peak(dtype) for dtype in DTYPES}, _cuda_copy_rate())
 
 
 def choose(machine: Machine, measured: Measured) -> tuple[Choice, ...]:
@@ -119,9 +127,14 @@ def compiles(machine: Machine, device: str) -> tuple[bool, str]:
     return True, f"shapes with at least {WORTH_COMPILING:g} s of work, by {by}; --compile"
 
 
-def notes_on(machine: Machine) -> tuple[str, ...]:
-    """What would make a run slower than it looks, or end it."""
+def notes_on(machine: Machine, measured: Measured) -> tuple[str, ...]:
+    """What would make a run slower than it looks, or end it, and whether to believe what was measured."""
     notes = []
+    if measured.undisturbed < QUIET:
+        notes.append(
+            f"other work took {1 - measured.undisturbed:.0%} of the core while it was measured: "
+            "these rates are too low; run it again when the machine is quiet"
+        )
     if machine.core_quota is not None:
         notes.append(
             f"this container may use {machine.core_quota:g} of {machine.cores} cores' time: "
