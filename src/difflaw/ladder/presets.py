@@ -14,7 +14,7 @@ EVERYWHERE: dict[Preset, dict[str, Any]] = {
 
 SINGLE_RUN: dict[Preset, dict[str, Any]] = {
     "paper": {},
-    "modern": {"cooldown": 0.4},
+    "modern": {"cooldown": 0.2},
 }
 """Keys of a single run only. A ladder keeps its rate constant: with a cooldown only a run's last point would have one,
 and the smaller budgets it passes would lie above the law of the larger ones."""

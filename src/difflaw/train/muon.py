@@ -17,7 +17,8 @@ Depth needs no factor: the residual branches' 4/L already makes the sum of L cha
 (CompleteP, α = 1), for this update as for LaProp's.
 
 **Why κ.** A gradient is noisy, so LaProp's momentum is smaller than lr and of higher rank, and its norm with it; κ
-makes up for that, so that about the best η of LaProp is best for Muon too. It was measured (docs/log.md), not derived.
+makes up for that, so that the best η of the two lie within a factor of two. It was measured at width 32 (docs/log.md),
+not derived; there it makes the update's entries 0.28 of lr, within the 0.2 to 0.4 that Moonlight reports of AdamW.
 
 **FLOPs.** A step of the iteration costs 4·a²b + 2a³ for a matrix with a ≤ b: five cost 30·d³ for each of q, k, v, o and
 90·d³ for up and down, 300·L·d³ an update. The network's hidden matrices take 72·L·d² a token, so with B tokens an
@@ -40,7 +41,7 @@ from difflaw.train.laprop import LaProp
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 """Of the quintic a·s + b·s³ + c·s⁵, steep at zero: singular values end between 0.68 and 1.13, not at one (Jordan)."""
 ITERATIONS = 5
-NORM_SHARE = 0.2
+NORM_SHARE = 0.05
 """κ: see above."""
 
 
