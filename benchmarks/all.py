@@ -34,7 +34,7 @@ LONG = {
 """What those take, on one core, that are not run unless asked for."""
 PATIENCE, LONG_PATIENCE = 600.0, 7200.0
 """Seconds after which a short and a long benchmark are given up."""
-SHARES = ((1e8, 0.45), (5e6, 0.5), (0.0, 0.25))
+SHARES = ((1e8, 0.45), (4e6, 0.5), (0.0, 0.25))
 """Share of the matmul peak that training is held to, by the least parameters of the body (the first is for a GPU)."""
 UNIFORM_OVER_AR = 1.35
 """How many times an autoregressive step's time one with uniform noise may take."""

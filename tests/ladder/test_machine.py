@@ -72,20 +72,6 @@ def test_a_containers_memory(monkeypatch) -> None:
     assert machine._memory() != 2**30
 
 
-def test_the_compiler_is_the_one_torch_would_call(monkeypatch) -> None:
-    asked: list[str] = []
-
-    def which(name: str) -> None:
-        asked.append(name)
-
-    monkeypatch.setattr(machine.shutil, "which", which)
-    assert machine.find_compiler() is None
-    assert asked
-    assert None not in asked
-    monkeypatch.setattr(machine.shutil, "which", lambda name: f"/bin/{name}")
-    assert machine.find_compiler() == f"/bin/{asked[0]}"
-
-
 def test_a_folder_that_cannot_take_runs(tmp_path, monkeypatch) -> None:
     with pytest.raises(InputError, match="is no folder"):
         machine.look(tmp_path / "nowhere")

@@ -29,7 +29,7 @@ def test_small_work_stays_eager_and_large_work_is_compiled(tmp_path, monkeypatch
 def test_a_compiled_run_is_not_continued_without_a_compiler(tmp_path, monkeypatch) -> None:
     (tmp_path / "engine.json").write_text('{"compiled": true}')
     monkeypatch.setattr(engine, "can_compile", lambda device: False)
-    with pytest.raises(InputError, match=r"compiler \(g\+\+ or clang\+\+\) is missing"):
+    with pytest.raises(InputError, match=r"compiler \(g\+\+, or another in \$CXX\) is missing"):
         decided(tmp_path, "off", "cpu", 0.0)
 
 
@@ -59,3 +59,17 @@ def test_words_that_compile_does_not_know() -> None:
 
     with pytest.raises(InputError, match="use auto, on or off"):
         compiling("perhaps")
+
+
+def test_the_compiler_is_the_one_torch_would_call(monkeypatch) -> None:
+    asked: list[str] = []
+
+    def which(name: str) -> None:
+        asked.append(name)
+
+    monkeypatch.setattr(engine.shutil, "which", which)
+    assert engine.compiler.__wrapped__() is None
+    assert asked
+    assert None not in asked
+    monkeypatch.setattr(engine.shutil, "which", lambda name: f"/bin/{name}")
+    assert engine.compiler.__wrapped__() == f"/bin/{asked[0]}"

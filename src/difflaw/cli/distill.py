@@ -33,7 +33,8 @@ def distill(
     from difflaw.data.store import TokenStore
     from difflaw.ladder.cell import run_cell
     from difflaw.ladder.distillation import create_distillation, plan_distillation
-    from difflaw.train.loop import Execution, default_device
+    from difflaw.train.engine import default_device
+    from difflaw.train.loop import Execution
     from difflaw.train.run_directory import RunDirectory
 
     say = speaker(json_)

@@ -134,7 +134,8 @@ class LadderConfig(_Section):
     beta2: float | None = None
     """None: 0.99, and 0.98 for batches of 256 sequences and more (the first paper's rule)."""
     weight_decay: float = Field(default=0.0, ge=0)
-    precision: Literal["float32", "bfloat16"] = "float32"
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    """Of matrix products; auto: bfloat16 where the device has it and no rung is narrower than 64."""
     seeds: list[int] = Field(default=[0], min_length=1)
     max_epochs: float = Field(default=4.0, gt=0)
     evaluation: Evaluation = Evaluation()

@@ -11,8 +11,7 @@ import torch
 
 from difflaw.ladder.estimate import matmul_peak
 from difflaw.ladder.machine import Machine, look
-from difflaw.train.engine import BFLOAT16_WIDTH, WORTH_COMPILING, bfloat16_pays, can_compile
-from difflaw.train.loop import default_device
+from difflaw.train.engine import BFLOAT16_WIDTH, WORTH_COMPILING, bfloat16_pays, can_compile, default_device
 
 DTYPES = ("float32", "bfloat16")
 LARGER = 2048

@@ -54,7 +54,7 @@ def estimate(plan: Plan, workers: int) -> Estimate:
     """Probe one step per distinct (rung, kind of family) and pack the cells onto ``workers``, longest first."""
     prepare_processor()
     torch.set_num_threads(1)
-    peak = matmul_peak(plan.config.precision)
+    peak = matmul_peak(plan.cells[0].run.precision if plan.cells else "float32")
     steps: dict[tuple[object, ...], float] = {}
     seconds: dict[str, float] = {}
     shapes: dict[str, tuple[object, ...]] = {}

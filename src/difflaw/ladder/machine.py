@@ -15,6 +15,7 @@ import torch
 
 from difflaw.errors import InputError
 from difflaw.ladder.runner import default_workers
+from difflaw.train.engine import compiler
 
 MATRIX_FLAGS = ("avx2", "avx512f", "avx512_bf16", "amx_tile", "amx_bf16", "asimd", "sve", "bf16", "i8mm")
 """Instructions that matrix products live on, as Linux spells them (x86, then ARM)."""
@@ -69,7 +70,7 @@ def look(folder: Path) -> Machine:
         python=platform.python_version(),
         torch=torch.__version__,
         numpy=importlib.metadata.version("numpy"),
-        compiler=find_compiler(),
+        compiler=compiler(),
         triton=importlib.metadata.version("triton") if importlib.util.find_spec("triton") else None,
         accelerators=_accelerators(),
         folder=str(folder),
@@ -84,17 +85,6 @@ def processor_name() -> str:
     if "cpu family" in found and "model" in found:
         name += f" (family {found['cpu family']}, model {found['model']})"
     return name
-
-
-def find_compiler() -> str | None:
-    """Path of the C++ compiler that torch.compile calls: $CXX or its default, the first that is installed."""
-    import torch._inductor.config as inductor
-
-    wanted = inductor.cpp.cxx
-    for name in wanted if isinstance(wanted, list | tuple) else (wanted,):
-        if name and (found := shutil.which(name)):
-            return found
-    return None
 
 
 def _cpuinfo() -> dict[str, str]:

@@ -19,6 +19,7 @@ from difflaw.model.accounting import account
 from difflaw.model.config import ModelConfig
 from difflaw.noise.conditioning import Conditioning
 from difflaw.train.config import ConditioningConfig, OptimizerConfig, RunConfig
+from difflaw.train.engine import default_device, precision
 
 SHORTEST_RUN = 20
 """Steps below which a budget is called out of a rung's reach: nothing is learnt in fewer."""
@@ -152,7 +153,7 @@ def _cells(
                 batch_sequences=sequences,
                 steps=total,
                 optimizer=optimizer,
-                precision=config.precision,
+                precision=precision(config.precision, min(r.width for r in config.rungs), default_device()),
                 seed=seed,
                 evaluation_sequences=config.evaluation.sequences,
                 evaluation_seed=config.evaluation.seed,

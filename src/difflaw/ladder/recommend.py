@@ -106,7 +106,7 @@ def train_config(chosen: RunPlan, corpus: str) -> dict[str, Any]:
         "tokens": chosen.tokens,
         "batch": chosen.batch_tokens,
         **({"lr": float(f"{chosen.lr:.4g}")} if chosen.lr else {}),
-        "precision": "bfloat16" if chosen.total_params > 5e7 else "float32",
+        "precision": "auto",
         "max_epochs": max(4.0, round(1.05 * epochs, 2)),
         "flops": chosen.flops_convention,
         "params": chosen.params_convention,

@@ -46,7 +46,8 @@ def _work(
 ) -> str:
     from difflaw.data.store import TokenStore
     from difflaw.ladder.cell import run_cell
-    from difflaw.train.loop import Execution, Orphaned, default_device
+    from difflaw.train.engine import default_device
+    from difflaw.train.loop import Execution, Orphaned
 
     if os.getppid() != parent:
         os._exit(0)

@@ -41,7 +41,7 @@ class TrainConfig(BaseModel):
     optimizer: Literal["laprop", "adamw", "muon"] = "laprop"
     beta2: float | None = None
     weight_decay: float = 0.0
-    precision: Literal["float32", "bfloat16"] = "float32"
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
     seed: int = 0
     max_epochs: float = 4.0
     evaluation: Evaluation = Evaluation()

@@ -30,10 +30,12 @@ Price = Callable[[TokenNumbers, slice], Tensor]
 
 LEAST_ROWS = 512
 """Rows a chunk aims at: each chunk adds to the whole gradient of the output matrix, which must not set the pace."""
-LARGEST = 1 << 27
+LARGEST = 3 << 25
 """Bytes that a chunk's logits and what is made of them may take."""
 VOCABULARY_BLOCK = 16_384
 """Rows of the output matrix whose gradient is made at once in bfloat16, before it is added in float32."""
+HELD_TWICE = 1 << 24
+"""Numbers of an output matrix up to which its rounded copy is kept for the step."""
 
 
 class _Way(NamedTuple):
@@ -89,24 +91,68 @@ def _priced(
     return loss.detach(), [torch.zeros_like(n) if g is None else g for n, g in zip(numbers, found, strict=True)]
 
 
+class _OutputMatrix:
+    """The output matrix in the products' type, and its three products with a chunk.
+
+    A large one is never held twice: its blocks are rounded anew for every product, a few per cent of its time.
+    """
+
+    def __init__(self, weight_VD: Tensor, matmul: torch.dtype) -> None:
+        self.weight, self.matmul = weight_VD, matmul
+        whole = matmul == weight_VD.dtype or weight_VD.numel() <= HELD_TWICE
+        size = len(weight_VD) if whole else VOCABULARY_BLOCK
+        self.blocks = [slice(start, start + size) for start in range(0, len(weight_VD), size)]
+        self.rounded = weight_VD.to(matmul) if whole else None
+
+    def _rows(self, block: slice) -> Tensor:
+        return self.weight[block].to(self.matmul) if self.rounded is None else self.rounded
+
+    def logits(self, hidden_TD: Tensor, out_TV: Tensor) -> Tensor:
+        """Hidden · weightᵀ, in ``out``."""
+        if self.rounded is not None:
+            return torch.mm(hidden_TD, self.rounded.T, out=out_TV)
+        for block in self.blocks:
+            out_TV[:, block] = hidden_TD @ self._rows(block).T
+        return out_TV
+
+    def pull_hidden(self, grad_TV: Tensor, out_TD: Tensor) -> None:
+        """Gradient · weight, in ``out``; blocks are summed in float32."""
+        if self.rounded is not None:
+            torch.mm(grad_TV, self.rounded, out=out_TD)
+            return
+        total = torch.zeros(out_TD.shape, dtype=torch.float32, device=out_TD.device)
+        for block in self.blocks:
+            total += grad_TV[:, block] @ self._rows(block)
+        out_TD.copy_(total)
+
+    def pull_weight(self, grad_TV: Tensor, hidden_TD: Tensor, total_VD: Tensor) -> None:
+        """Total += gradientᵀ · hidden, summed over chunks in float32, without a second vocabulary × width."""
+        if grad_TV.dtype == torch.float32:
+            total_VD.addmm_(grad_TV.T, hidden_TD)
+            return
+        for start in range(0, len(total_VD), VOCABULARY_BLOCK):
+            block = slice(start, start + VOCABULARY_BLOCK)
+            total_VD[block] += grad_TV[:, block].T @ hidden_TD
+
+
 class _Priced(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, hidden_TD: Tensor, weight_VD: Tensor, way: _Way, matmul: torch.dtype) -> Any:  # type: ignore[override]
         tokens, vocabulary = hidden_TD.shape[0], weight_VD.shape[0]
-        scaled, narrow = (hidden_TD * way.scale).to(matmul), weight_VD.to(matmul)
+        scaled, matrix = (hidden_TD * way.scale).to(matmul), _OutputMatrix(weight_VD, matmul)
         grad_hidden = torch.empty_like(scaled)
         grad_weight = torch.zeros(weight_VD.shape, dtype=torch.float32, device=weight_VD.device)
         loss, kept = hidden_TD.new_zeros((), dtype=torch.float32), []
         chunks = rows_of_chunks(tokens, vocabulary, _bytes_each(matmul, way.want, way.compiled))
-        held = scaled.new_empty(max((r.stop - r.start for r in chunks), default=0), vocabulary)
+        held = scaled.new_empty(max((rows.stop - rows.start for rows in chunks), default=0), vocabulary)
         for rows in chunks:
             price = lambda numbers, rows=rows: way.price(numbers, rows)  # noqa: E731
-            logits = torch.mm(scaled[rows], narrow.T, out=held[: rows.stop - rows.start])
+            logits = matrix.logits(scaled[rows], held[: rows.stop - rows.start])
             part, numbers, grad = _of_chunk(logits, way.want.rows(rows), price, way.compiled)
             loss += part
             kept.append(numbers)
-            torch.mm(grad, narrow, out=grad_hidden[rows])
-            _add_product(grad_weight, grad, scaled[rows])
+            matrix.pull_hidden(grad, grad_hidden[rows])
+            matrix.pull_weight(grad, scaled[rows], grad_weight)
         ctx.save_for_backward(grad_hidden.to(hidden_TD.dtype).mul_(way.scale), grad_weight)
         ctx.dtype = weight_VD.dtype
         columns = [torch.cat(column).detach() for column in map(list, zip(*kept, strict=True))]
@@ -119,16 +165,6 @@ class _Priced(torch.autograd.Function):
         if from_loss.device.type != "cpu" or float(from_loss) != 1.0:
             grad_hidden, grad_weight = grad_hidden * from_loss, grad_weight * from_loss
         return grad_hidden, grad_weight.to(ctx.dtype), None, None
-
-
-def _add_product(total_VD: Tensor, grad_TV: Tensor, hidden_TD: Tensor) -> None:
-    """Total += gradᵀ·hidden, summed over chunks in float32, without a second vocabulary × width."""
-    if grad_TV.dtype == torch.float32:
-        total_VD.addmm_(grad_TV.T, hidden_TD)
-        return
-    for start in range(0, len(total_VD), VOCABULARY_BLOCK):
-        block = slice(start, start + VOCABULARY_BLOCK)
-        total_VD[block] += grad_TV[:, block].T @ hidden_TD
 
 
 def priced_loss(

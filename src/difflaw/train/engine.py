@@ -9,7 +9,6 @@ from __future__ import annotations
 import ctypes
 import shutil
 import sys
-import time
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -23,6 +22,7 @@ from difflaw.files import read_json, write_json
 from difflaw.model.transformer import Transformer
 
 Compile = Literal["auto", "on", "off"]
+Precision = Literal["auto", "float32", "bfloat16"]
 
 WORTH_COMPILING = 240.0
 """Eager seconds of training a shape must have before it: compiling takes 15 to 40 s of one core and saves a quarter."""
@@ -32,10 +32,21 @@ SHAPES = 64
 """Compiled forms kept in a process, one per shape, attention and number of rows."""
 
 
+def default_device() -> str:
+    """The accelerator if there is one, else the processor."""
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
 @cache
 def compiler() -> str | None:
-    """The C++ compiler that torch.compile would call for the processor, or None."""
-    return shutil.which("g++") or shutil.which("clang++") or shutil.which("c++")
+    """The C++ compiler that torch.compile calls for the processor: $CXX or its default, the first that is installed."""
+    import torch._inductor.config as inductor
+
+    wanted = inductor.cpp.cxx
+    for name in wanted if isinstance(wanted, list | tuple) else (wanted,):
+        if name and (found := shutil.which(name)):
+            return found
+    return None
 
 
 def can_compile(device: str) -> bool:
@@ -45,24 +56,24 @@ def can_compile(device: str) -> bool:
     return torch.utils._triton.has_triton()  # pyright: ignore[reportAttributeAccessIssue]
 
 
-@cache
 def bfloat16_pays(device: str = "cpu") -> bool:
-    """Whether large products run at least half as fast again in bfloat16, by a measurement of a tenth of a second."""
+    """Whether the device multiplies bfloat16 itself, which is twice as fast as float32 or more where it does.
+
+    Read off the hardware, not timed: the answer decides what a run is, and must not change from one call to the next.
+    """
     if device != "cpu":
         return torch.cuda.is_bf16_supported()
-    if not torch.ops.mkldnn._is_mkldnn_bf16_supported():
-        return False
-    seconds = {}
-    for dtype in (torch.float32, torch.bfloat16):
-        a = torch.ones(512, 512, dtype=dtype)
-        torch.mm(a, a)
-        best = float("inf")
-        for _ in range(5):
-            started = time.perf_counter()
-            torch.mm(a, a)
-            best = min(best, time.perf_counter() - started)
-        seconds[dtype] = best
-    return seconds[torch.bfloat16] * 1.5 < seconds[torch.float32]
+    return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+
+
+def precision(asked: Precision, narrowest: int, device: str) -> Literal["float32", "bfloat16"]:
+    """float32 or bfloat16 for "auto", from the width of the narrowest network; anything else as asked.
+
+    The rungs of a ladder share it, since a law must not bend where the precision changes.
+    """
+    if asked != "auto":
+        return asked
+    return "bfloat16" if narrowest >= BFLOAT16_WIDTH and bfloat16_pays(device) else "float32"
 
 
 def decided(folder: Path, compile_: Compile, device: str, eager_seconds: float) -> bool:
@@ -78,7 +89,7 @@ def decided(folder: Path, compile_: Compile, device: str, eager_seconds: float) 
     else:
         compiled = compile_ == "on"
     if compiled and not can_compile(device):
-        missing = "a C++ compiler (g++ or clang++)" if device == "cpu" else "Triton"
+        missing = "a C++ compiler (g++, or another in $CXX)" if device == "cpu" else "Triton"
         raise InputError(
             f"{folder}: its steps are compiled, and {missing} is missing here; install it, or start with compile: off"
         )

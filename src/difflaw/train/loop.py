@@ -47,11 +47,6 @@ class Execution:
     """Stop (leaving a checkpoint) when this process is no longer the parent: an orphan must not write on."""
 
 
-def default_device() -> str:
-    """The accelerator if there is one, else the processor."""
-    return "cuda" if torch.cuda.is_available() else "cpu"
-
-
 class Diverged(Exception):
     """The loss is not a number any more."""
 
