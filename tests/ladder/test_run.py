@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from difflaw.train.run_directory import RunDirectory
+
 
 def difflaw(*arguments: object, cache: Path, ok: bool = True) -> subprocess.CompletedProcess[str]:
     """Run the command line; with ``ok`` it must succeed."""
@@ -96,6 +98,8 @@ def test_killed_and_continued_ends_with_the_same_numbers(finished, cache, tmp_pa
     assert unfinished, "the kill came too late to mean anything"
     begun = [run for run in unfinished if (run / "metrics.jsonl").exists()]
     victim = (begun or unfinished)[0]
+    while RunDirectory(victim).locked():  # an orphaned worker ends at its next step; until then the file is its own
+        time.sleep(0.05)
     with (victim / "metrics.jsonl").open("a") as file:
         file.write('{"kind": "evaluation", "step": 4, "bou')  # a line cut by a kill
     difflaw("ladder", "run", finished / "ladder.yaml", "-o", out, cache=cache)
