@@ -30,10 +30,15 @@ def loss_of(log_p_x, log_p_z, excess, log_ratio, is_mask, weight) -> torch.Tenso
     return weight * (log_p_x.square() / 10 + from_z + torch.log1p(excess * (-log_ratio).exp()))
 
 
-def plain(kind: str) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+def z_weights() -> torch.Tensor:
+    return torch.linspace(0, 0.5, T)
+
+
+def plain(kind: str, z_loss: bool = False) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     x, z, log_ratio, hidden, weight = (t.double() if t.is_floating_point() else t for t in inputs())
     hidden.requires_grad_(), weight.requires_grad_()
-    log_p = (0.5 * hidden @ weight.T).index_fill(1, torch.tensor([MASK]), -torch.inf).log_softmax(-1)
+    logits = (0.5 * hidden @ weight.T).index_fill(1, torch.tensor([MASK]), -torch.inf)
+    log_p = logits.log_softmax(-1)
     at_x, at_z = (log_p.gather(1, ids[:, None])[:, 0] for ids in (x, z))
     if kind == "x":
         loss = (at_x.square() / 10 * torch.arange(T)).sum()
@@ -42,6 +47,8 @@ def plain(kind: str) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         others = torch.ones_like(u).scatter(1, x[:, None], 0.0)
         excess = ((u - torch.log1p(u)) * others).sum(1)
         loss = loss_of(at_x, at_z, excess, log_ratio, z == MASK, torch.arange(T)).sum()
+    if z_loss:
+        loss = loss + (z_weights() * logits.logsumexp(-1).square()).sum()
     loss.backward()
     assert hidden.grad is not None
     assert weight.grad is not None
@@ -86,6 +93,14 @@ def test_compiled_passes_say_the_same(monkeypatch, kind: str) -> None:
     monkeypatch.setattr(priced, "LEAST_ROWS", 11)
     monkeypatch.setattr(priced, "CHUNK_ELEMENTS", 1)
     assert_close(ours(kind, compiled=True), plain(kind), 2e-6)
+
+
+@pytest.mark.parametrize("kind", ["x", "all three"])
+@pytest.mark.parametrize("compiled", [False, pytest.param(True, marks=needs_compiler)])
+def test_z_loss(monkeypatch, kind: str, compiled: bool) -> None:
+    monkeypatch.setattr(priced, "LEAST_ROWS", 11)
+    monkeypatch.setattr(priced, "CHUNK_ELEMENTS", 1)
+    assert_close(ours(kind, compiled=compiled, z_loss=z_weights()), plain(kind, z_loss=True), 2e-6)
 
 
 @pytest.mark.parametrize("held", [0, 1 << 24])

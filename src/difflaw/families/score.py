@@ -113,11 +113,13 @@ def training_loss(
     *,
     body: Body | None = None,
     compiled: bool = False,
+    z_loss: float = 0.0,
 ) -> tuple[Tensor, TokenNumbers]:
     """Sum over noised tokens of the family's loss, and the numbers (B, L) it came from, which carry no gradient.
 
     Other than in `score` the vocabulary's products run in ``precision`` too. ``body`` is what runs in place of
-    `Transformer.hidden`, and ``compiled`` says whether the vocabulary's passes are compiled as well.
+    `Transformer.hidden`, and ``compiled`` says whether the vocabulary's passes are compiled as well. ``z_loss`` times
+    the square of log Σ e^logit is added for every token that carries loss.
     """
     with autocast(precision, batch.z_BL.device):
         hidden = hidden_states(model, family, batch, body)
@@ -139,6 +141,7 @@ def training_loss(
         None if ratio is None else rows.of(ratio),
         matmul=torch.bfloat16 if precision == "bfloat16" else torch.float32,
         compiled=compiled,
+        z_loss=z_loss * weight if z_loss else None,
     )
     return loss, rows.numbers(found)
 

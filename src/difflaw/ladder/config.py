@@ -136,6 +136,8 @@ class LadderConfig(_Section):
     weight_decay: float = Field(default=0.0, ge=0)
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """Of matrix products; auto: bfloat16 where the device has it and no rung is narrower than 64."""
+    z_loss: float = Field(default=0.0, ge=0)
+    """Weight of (log Σ e^logit)² in the training loss, 0 in both papers; PaLM used 1e-4."""
     seeds: list[int] = Field(default=[0], min_length=1)
     max_epochs: float = Field(default=4.0, gt=0)
     evaluation: Evaluation = Evaluation()

@@ -154,6 +154,7 @@ def _cells(
                 steps=total,
                 optimizer=optimizer,
                 precision=precision(config.precision, min(r.width for r in config.rungs), default_device()),
+                z_loss=config.z_loss,
                 seed=seed,
                 evaluation_sequences=config.evaluation.sequences,
                 evaluation_seed=config.evaluation.seed,

@@ -42,6 +42,7 @@ class TrainConfig(BaseModel):
     beta2: float | None = None
     weight_decay: float = 0.0
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    z_loss: float = Field(default=0.0, ge=0)
     seed: int = 0
     max_epochs: float = 4.0
     evaluation: Evaluation = Evaluation()

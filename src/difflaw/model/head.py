@@ -39,7 +39,7 @@ def chunks_of(tokens: int, vocabulary: int) -> list[slice]:
 class _FromLogits(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, logits_TV: Tensor, want: Wanted) -> tuple[Tensor, ...]:  # type: ignore[override]
-        numbers, p_TV = softmax_numbers(logits_TV.clone(), want)
+        numbers, p_TV, _ = softmax_numbers(logits_TV.clone(), want)
         ctx.save_for_backward(p_TV, numbers[0])
         ctx.want = want
         return tuple(numbers)
@@ -58,7 +58,7 @@ class _FromHidden(torch.autograd.Function):
         chunks, scaled = chunks_of(hidden_TD.shape[0], weight_VD.shape[0]), hidden_TD * scale
         parts, kept = [], None
         for rows in chunks:
-            numbers, p_TV = softmax_numbers(_logits(scaled[rows], weight_VD), want.rows(rows))
+            numbers, p_TV, _ = softmax_numbers(_logits(scaled[rows], weight_VD), want.rows(rows))
             parts.append(numbers)
             kept = p_TV if len(chunks) == 1 else None
         columns = [torch.cat(column) for column in map(list, zip(*parts, strict=True))]

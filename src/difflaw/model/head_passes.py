@@ -2,13 +2,16 @@
 
 x and the mask are taken out of a row first (`take_out`), so the passes over the vocabulary know no special ids; what x
 needs is put back by hand, a number a row. The passes are written once for two ways of running: as they stand,
-overwriting the chunk where that saves a pass over memory, and traced by torch.compile into two fused loops.
+overwriting the chunk where that saves a pass over memory, and traced by torch.compile into two fused loops. On a GPU
+the same two loops are Triton kernels (`model.head_triton`).
 """
 
 from __future__ import annotations
 
+import importlib.util
+from collections.abc import Callable
 from functools import cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -87,11 +90,11 @@ def numbers_of(sums: Sums, at_x: Tensor, at_z: Tensor | None, want: Wanted) -> l
     return numbers if sums.excess is None else [*numbers, sums.excess.squeeze(1)]
 
 
-def softmax_numbers(logits_TV: Tensor, want: Wanted) -> tuple[list[Tensor], Tensor]:
-    """The numbers of one chunk, and p without x (T, V) in the place of its logits, which are float32 or wider."""
+def softmax_numbers(logits_TV: Tensor, want: Wanted) -> tuple[list[Tensor], Tensor, Sums]:
+    """The numbers of one chunk, p without x (T, V) in the place of its logits (float32 or wider), and the sums."""
     at_x, at_z = take_out(logits_TV, want)
     sums, p_TV = row_sums(logits_TV, at_x, want.ratio, overwrite=True)
-    return numbers_of(sums, at_x, at_z, want), p_TV
+    return numbers_of(sums, at_x, at_z, want), p_TV, sums
 
 
 def pull_through(p_TV: Tensor, ratio: Tensor | None, total_T1: Tensor, from_excess_T1: Tensor | None) -> Tensor:
@@ -103,15 +106,18 @@ def pull_through(p_TV: Tensor, ratio: Tensor | None, total_T1: Tensor, from_exce
 
 
 def softmax_gradient(
-    p_TV: Tensor, p_x: Tensor, want: Wanted, gradients: list[Tensor], bend_T1: Tensor | None = None
+    p_TV: Tensor, p_x: Tensor, want: Wanted, gradients: list[Tensor], from_log_sum_T1: Tensor | None = None
 ) -> Tensor:
-    """d(Σ gradient·number)/d logits of one chunk, (T, V), from p without x and p[x] (T,)."""
+    """d(Σ gradient·number)/d logits of one chunk, (T, V), from p without x and p[x] (T,).
+
+    ``from_log_sum`` is the gradient of log Σ e^logit, where that is priced too.
+    """
     total, from_excess = pulls(want, gradients)
+    if from_log_sum_T1 is not None:
+        total = total - from_log_sum_T1
     if from_excess is not None and want.ratio is not None:
         # d G/d logit_j = (1[j≠x] u_j·g'(u_j)) - p_j Σ u·g'(u)
-        total = total + from_excess * (
-            _bend(p_TV * want.ratio[:, None]).sum(1, keepdim=True) if bend_T1 is None else bend_T1
-        )
+        total = total + from_excess * _bend(p_TV * want.ratio[:, None]).sum(1, keepdim=True)
     return put_back(pull_through(p_TV, want.ratio, total, from_excess), p_x, total, want, gradients)
 
 
@@ -143,7 +149,33 @@ def _traced_pull(
     logits_TV.copy_(pull_through(p_TV, ratio, pull, from_excess))
 
 
+class Fused(NamedTuple):
+    """The two passes as fused loops over a chunk that x and the mask have been taken out of."""
+
+    sums: Callable[[Tensor, Tensor, Tensor | None], Sums]
+    """(logits (T, V), logit of x (T, 1), ratio (T,) or None) → the sums."""
+    pull_through: Callable[[Tensor, Tensor, Tensor, Tensor | None, Tensor, Tensor | None], None]
+    """(logits, top, total, ratio, pull, from_excess) → the gradient, written over the logits."""
+
+
 @cache
-def traced() -> tuple[Any, Any]:
-    """Compiled forms of `row_sums`, and of `pull_through` from logits, written where they were read."""
-    return torch.compile(_traced_sums), torch.compile(_traced_pull)
+def traced() -> Fused:
+    """Both as torch.compile makes them."""
+    sums, pull = torch.compile(_traced_sums), torch.compile(_traced_pull)
+
+    def sums_of(logits_TV: Tensor, at_x_T1: Tensor, ratio: Tensor | None) -> Sums:
+        for tensor in (logits_TV, at_x_T1, ratio):
+            if tensor is not None:
+                torch._dynamo.maybe_mark_dynamic(tensor, 0)
+        return sums(logits_TV, at_x_T1, ratio)
+
+    return Fused(sums_of, pull)
+
+
+def fused(device: torch.device, compiled: bool) -> Fused | None:
+    """Triton's kernels on a GPU that has it (nothing is traced, so it costs no start); else as ``compiled`` says."""
+    if device.type == "cuda" and importlib.util.find_spec("triton"):
+        from difflaw.model import head_triton
+
+        return Fused(head_triton.row_sums, head_triton.pull_through)
+    return traced() if compiled else None

@@ -15,14 +15,16 @@ from torch import Tensor
 
 from difflaw.model.head import CHUNK_ELEMENTS, TokenNumbers, as_numbers, wanted
 from difflaw.model.head_passes import (
+    Fused,
+    Sums,
     Wanted,
+    fused,
     numbers_of,
     pulls,
     put_back,
     softmax_gradient,
     softmax_numbers,
     take_out,
-    traced,
 )
 
 Price = Callable[[TokenNumbers, slice], Tensor]
@@ -42,7 +44,9 @@ class _Way(NamedTuple):
     scale: float
     want: Wanted
     price: Price
-    compiled: bool
+    passes: Fused | None
+    """Fused loops over a chunk; None: as PyTorch's own operations."""
+    z_loss: Tensor | None = None
 
 
 def rows_of_chunks(tokens: int, vocabulary: int, bytes_each: int) -> list[slice]:
@@ -52,32 +56,46 @@ def rows_of_chunks(tokens: int, vocabulary: int, bytes_each: int) -> list[slice]
     return [slice(start, min(start + size, tokens)) for start in range(0, tokens, max(1, size))]
 
 
-def _bytes_each(matmul: torch.dtype, want: Wanted, compiled: bool) -> int:
-    """Bytes held for each logit: compiled, its gradient takes its place; else p, u and their like lie beside it."""
-    if compiled:
+def _bytes_each(matmul: torch.dtype, want: Wanted, in_place: bool) -> int:
+    """Bytes held for each logit: its gradient takes its place in fused passes, else p, u and their like lie beside."""
+    if in_place:
         return matmul.itemsize
     return 4 * (2 if want.ratio is None else 3) + (0 if matmul == torch.float32 else 2 * matmul.itemsize)
 
 
-def _of_chunk(logits_TV: Tensor, want: Wanted, price: Callable[[TokenNumbers], Tensor], compiled: bool) -> Any:
+def _of_chunk(logits_TV: Tensor, rows: slice, way: _Way) -> Any:
     """(sum of losses, numbers, gradient in the logits) of one chunk; the logits are overwritten."""
-    if not compiled:
-        numbers, p_TV = softmax_numbers(logits_TV.float(), want)
+    want = way.want.rows(rows)
+
+    def price(numbers: TokenNumbers) -> Tensor:
+        return way.price(numbers, rows)
+
+    if way.passes is None:
+        numbers, p_TV, sums = softmax_numbers(logits_TV.float(), want)
         loss, pull = _priced(numbers, want, price)
-        return loss, numbers, softmax_gradient(p_TV, numbers[0].exp(), want, pull).to(logits_TV.dtype)
-    sums_of, pull_through = traced()
+        penalty, from_log_sum = _z_loss(sums, way.z_loss, rows)
+        grad = softmax_gradient(p_TV, numbers[0].exp(), want, pull, from_log_sum)
+        return loss + penalty, numbers, grad.to(logits_TV.dtype)
     at_x, at_z = take_out(logits_TV, want)
-    for tensor in (logits_TV, at_x, want.ratio):
-        if tensor is not None:
-            torch._dynamo.maybe_mark_dynamic(tensor, 0)
-    sums = sums_of(logits_TV, at_x, want.ratio)
+    sums = way.passes.sums(logits_TV, at_x, want.ratio)
     numbers = numbers_of(sums, at_x, at_z, want)
     loss, pull = _priced(numbers, want, price)
     total, from_excess = pulls(want, pull)
+    penalty, from_log_sum = _z_loss(sums, way.z_loss, rows)
+    if from_log_sum is not None:
+        total = total - from_log_sum
     if from_excess is not None and sums.bend is not None:
         total = total + from_excess * sums.bend
-    pull_through(logits_TV, sums.top, sums.total, want.ratio, total, from_excess)
-    return loss, numbers, put_back(logits_TV, numbers[0].exp(), total, want, pull)
+    way.passes.pull_through(logits_TV, sums.top, sums.total, want.ratio, total, from_excess)
+    return loss + penalty, numbers, put_back(logits_TV, numbers[0].exp(), total, want, pull)
+
+
+def _z_loss(sums: Sums, weight_T: Tensor | None, rows: slice) -> tuple[Tensor | float, Tensor | None]:
+    """Σ weight·(log Σ e^logit)², and its gradient in the logarithm, (T, 1)."""
+    if weight_T is None:
+        return 0.0, None
+    log_sum, weight = sums.top + sums.total.log(), weight_T[rows, None]
+    return (weight * log_sum.square()).sum(), 2.0 * weight * log_sum
 
 
 def _priced(
@@ -143,12 +161,11 @@ class _Priced(torch.autograd.Function):
         grad_hidden = torch.empty_like(scaled)
         grad_weight = torch.zeros(weight_VD.shape, dtype=torch.float32, device=weight_VD.device)
         loss, kept = hidden_TD.new_zeros((), dtype=torch.float32), []
-        chunks = rows_of_chunks(tokens, vocabulary, _bytes_each(matmul, way.want, way.compiled))
+        chunks = rows_of_chunks(tokens, vocabulary, _bytes_each(matmul, way.want, way.passes is not None))
         held = scaled.new_empty(max((rows.stop - rows.start for rows in chunks), default=0), vocabulary)
         for rows in chunks:
-            price = lambda numbers, rows=rows: way.price(numbers, rows)  # noqa: E731
             logits = matrix.logits(scaled[rows], held[: rows.stop - rows.start])
-            part, numbers, grad = _of_chunk(logits, way.want.rows(rows), price, way.compiled)
+            part, numbers, grad = _of_chunk(logits, rows, way)
             loss += part
             kept.append(numbers)
             matrix.pull_hidden(grad, grad_hidden[rows])
@@ -179,14 +196,17 @@ def priced_loss(
     *,
     matmul: torch.dtype = torch.float32,
     compiled: bool = False,
+    z_loss: Tensor | None = None,
 ) -> tuple[Tensor, TokenNumbers]:
     """Sum over tokens of ``price`` with its gradient, and the numbers (T,) it was made of, without one.
 
     ``hidden`` (T, D), ``x``, ``z`` and ``log_ratio`` (T,); logits = scale · hidden · weightᵀ. The three products run in
-    ``matmul`` (bfloat16 rounds logits to eight bits: for training, not for judging), all else in float32.
+    ``matmul`` (bfloat16 rounds logits to eight bits: for training, not for judging), all else in float32. ``z_loss``
+    (T,) adds z_loss·(log Σ e^logit)², which keeps logits from drifting upwards together (PaLM, 2204.02311 §5).
     """
     want = wanted(x, z, log_ratio, mask_id, torch.float32)
-    loss, *columns = _Priced.apply(hidden, weight_VD, _Way(scale, want, price, compiled), matmul)  # type: ignore[misc]
+    way = _Way(scale, want, price, fused(hidden.device, compiled), z_loss)
+    loss, *columns = _Priced.apply(hidden, weight_VD, way, matmul)  # type: ignore[misc]
     if not columns:  # no token at all
         columns = [hidden.new_zeros(0)] * (1 + (z is not None) + (log_ratio is not None))
     return loss, as_numbers(tuple(columns), want, x.shape)

@@ -86,6 +86,8 @@ class RunConfig(BaseModel):
     steps: int = Field(ge=1)
     optimizer: OptimizerConfig
     precision: Literal["float32", "bfloat16"] = "float32"
+    z_loss: float = Field(default=0.0, ge=0)
+    """Weight of (log Σ e^logit)² in the training loss."""
     seed: int = 0
     evaluation_sequences: int = Field(default=128, ge=2)
     evaluation_seed: int = 0
@@ -106,8 +108,14 @@ class RunConfig(BaseModel):
         return self
 
     def canonical(self) -> str:
-        """The config as JSON with sorted keys: the text that is hashed and stored."""
-        return json.dumps(self.model_dump(mode="json"), sort_keys=True, indent=1)
+        """The config as JSON with sorted keys: the text that is hashed and stored.
+
+        A key younger than runs that are kept is left out at its default, so that they keep their names.
+        """
+        values = self.model_dump(mode="json")
+        if not self.z_loss:
+            del values["z_loss"]
+        return json.dumps(values, sort_keys=True, indent=1)
 
     @property
     def name(self) -> str:

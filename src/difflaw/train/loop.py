@@ -155,7 +155,9 @@ def family_objective(config: RunConfig, family: Family, body: Body | None = None
         model: Transformer, x: torch.Tensor, index: np.ndarray, want_bound: bool
     ) -> tuple[torch.Tensor, float, float]:
         batch = family.corrupt(x, index, config.seed)
-        loss, numbers = training_loss(model, family, batch, config.precision, body=body, compiled=body is not None)
+        loss, numbers = training_loss(
+            model, family, batch, config.precision, body=body, compiled=body is not None, z_loss=config.z_loss
+        )
         if not want_bound:
             return loss, 0.0, 0.0
         bound = family.bound_of(numbers, batch.x_BL, batch.z_BL, batch.log_snr_BL) * weights(batch)
