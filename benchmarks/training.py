@@ -5,7 +5,8 @@
 The peak is the best of a few square products in the same process and thread setting. A step's FLOPs are those of the
 matrix products it really makes, output matrix included: under masked noise only rows that carry loss reach it. Each
 case runs in a process of its own, in bfloat16 where that pays, compiled where that can be done; compiling and the first
-steps are not in the time. A share is of the bfloat16 peak (of the float32 peak where there is no bfloat16).
+steps are not in the time. Cells as small as a demo's run as in a ladder, one process a core, and their rates add up. A
+share is of the bfloat16 peak (of the float32 peak where there is no bfloat16), as measured in the same processes.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ import numpy as np
 import torch
 
 from difflaw.families import get
+from difflaw.families.base import Corrupted
 from difflaw.families.score import training_loss
 from difflaw.model.accounting import account
 from difflaw.model.completep import parameter_groups
@@ -96,12 +98,17 @@ def measure(case: Case, threads: int, device: torch.device, seconds: float = 15.
     precision, compiled = "bfloat16" if narrow else "float32", can_compile(device.type)
     body = compiled_body(model) if compiled else None
     x = torch.randint(4, case.vocabulary, (case.sequences, case.context), device=device)
-    scored = []
+
+    def noised(number: int) -> Corrupted:
+        return family.corrupt(x, np.arange(case.sequences) + number * case.sequences, 0)
+
+    def share_scored(number: int) -> float:
+        batch = noised(number)
+        where = family.scored(batch.x_BL, batch.z_BL)
+        return 1.0 if where is None else float((where & batch.noised_BL).float().mean())
 
     def step(number: int) -> None:
-        batch = family.corrupt(x, np.arange(case.sequences) + number * case.sequences, 0)
-        where = family.scored(batch.x_BL, batch.z_BL)
-        scored.append(1.0 if where is None else float((where & batch.noised_BL).float().mean()))
+        batch = noised(number)
         loss, _ = training_loss(model, family, batch, precision, body=body, compiled=compiled)
         loss.backward()
         optimizer.step()
@@ -110,7 +117,7 @@ def measure(case: Case, threads: int, device: torch.device, seconds: float = 15.
     started = time.perf_counter()
     for number in range(4):
         step(number)
-    starting, scored[:], times, began = time.perf_counter() - started, [], [], time.perf_counter()
+    starting, times, began = time.perf_counter() - started, [], time.perf_counter()
     while len(times) < 5 or (time.perf_counter() - began < seconds and len(times) < 300):
         number = len(times) + 4
         times.append(_timed(lambda number=number: step(number), device))
@@ -118,7 +125,8 @@ def measure(case: Case, threads: int, device: torch.device, seconds: float = 15.
     counts = account(config, family.passes(case.context))
     with_head = counts.flops_per_token("matmul+head")
     of_head = 6 * case.width * case.vocabulary
-    flops = (with_head - of_head * (1.0 - float(np.mean(scored)))) * tokens
+    scored = float(np.mean([share_scored(number) for number in range(4, len(times) + 4)]))
+    flops = (with_head - of_head * (1.0 - scored)) * tokens
     memory = (
         torch.cuda.max_memory_allocated()
         if device.type == "cuda"
@@ -132,19 +140,26 @@ def measure(case: Case, threads: int, device: torch.device, seconds: float = 15.
         "tokens_per_s": tokens / seconds_per_step,
         "seconds_per_step": seconds_per_step,
         "gflops": flops / seconds_per_step / 1e9,
-        "scored_share": float(np.mean(scored)),
+        "scored_share": scored,
         "starting_s": starting,
         "peak_memory_mb": memory / 2**20,
     }
 
 
-def apart(case: Case, threads: int) -> dict[str, Any]:
-    """`measure` in a process of its own, with the peaks measured there too."""
+def apart(case: Case, threads: int, workers: int = 1) -> dict[str, Any]:
+    """`measure` in processes of their own, all at once, with the peaks measured there too; rates and memory add up."""
     command = [sys.executable, __file__, "--case", json.dumps(case._asdict()), "--threads", str(threads)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise SystemExit(f"{case.words}: {done.stderr.strip().splitlines()[-1]}")
-    return json.loads(done.stdout.splitlines()[-1])
+    pipe = subprocess.PIPE
+    started = [subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True) for _ in range(workers)]
+    results = []
+    for process in started:
+        out, err = process.communicate()
+        if process.returncode:
+            raise SystemExit(f"{case.words}: {err.strip().splitlines()[-1]}")
+        results.append(json.loads(out.splitlines()[-1]))
+    added = {key: sum(r[key] for r in results) for key in ("tokens_per_s", "gflops", "peak_memory_mb")}
+    peaks = {name: sum(r["peaks"][name] for r in results) for name in results[0]["peaks"]}
+    return results[0] | added | {"peaks": peaks, "workers": workers, "threads": threads}
 
 
 def main() -> None:
@@ -165,7 +180,8 @@ def main() -> None:
     say(f"{'case':>30} {'body':>6} {'tokens/s':>9} {'GFLOP/s':>8} {'of peak':>8} {'memory':>9}  way")
     results = []
     for case in cases:
-        found = apart(case, arguments.threads)
+        each = case in SMALL and device.type == "cpu"
+        found = apart(case, 1, arguments.threads) if each else apart(case, arguments.threads)
         found["share_of_peak"] = found["gflops"] / found["peaks"].get(
             "bfloat16" if bfloat16_pays(device.type) else "float32"
         )
@@ -173,8 +189,8 @@ def main() -> None:
         say(
             f"{case.words:>30} {found['body_parameters'] / 1e6:>5.1f}M {found['tokens_per_s']:>9,.0f} "
             f"{found['gflops']:>8.0f} {found['share_of_peak']:>8.1%} {found['peak_memory_mb']:>6.0f} MB  "
-            f"{found['precision']}, {'compiled' if found['compiled'] else 'eager'}; "
-            f"peak {max(found['peaks'].values()):.0f}"
+            f"{found['precision']}, {'compiled' if found['compiled'] else 'eager'}"
+            f"{', a process a core' if each else ''}; peak {max(found['peaks'].values()):.0f}"
         )
     peaks = {name: max(r["peaks"][name] for r in results) for name in ("bfloat16", "float32")} if results else {}
     by_shape = {(r["width"], r["vocabulary"], r["family"]): r["seconds_per_step"] for r in results}
