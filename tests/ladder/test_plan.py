@@ -6,9 +6,12 @@ import pytest
 
 from difflaw.data.store import prepare
 from difflaw.errors import InputError
+from difflaw.files import write_json
 from difflaw.ladder.config import LadderConfig
+from difflaw.ladder.directory import LadderDirectory
 from difflaw.ladder.plan import make_plan
 from difflaw.ladder.rules import batch_tokens, learning_rate
+from difflaw.train import engine
 from difflaw.yaml_config import load
 
 
@@ -84,3 +87,37 @@ def test_bad_ladders_are_refused_in_one_or_two_lines(write_ladder, cache, change
 def test_corpus_too_small_says_how_many_epochs(write_ladder, cache) -> None:
     with pytest.raises(InputError, match=r"83\.3 epochs.*max_epochs: 84"):
         plan_of(write_ladder(horizons=[5_000_000]), cache)
+
+
+def test_precision_is_settled_with_the_ladder(write_ladder, cache, tmp_path, monkeypatch) -> None:
+    """Automatic precision is read off the machine; a ladder that has moved keeps its own or is refused."""
+    path = write_ladder(rungs=[{"width": 64, "depth": 1}])
+    monkeypatch.setattr(engine, "bfloat16_pays", lambda device: True)
+    begun = plan_of(path, cache)
+    assert {cell.run.precision for cell in begun.cells} == {"bfloat16"}
+    LadderDirectory(tmp_path / "out").create(begun)
+    monkeypatch.setattr(engine, "bfloat16_pays", lambda device: False)
+    moved = plan_of(path, cache)
+    assert {cell.run.precision for cell in moved.cells} == {"float32"}
+    for extend in (False, True):
+        with pytest.raises(InputError, match=r"precision differ.*--set precision=bfloat16"):
+            LadderDirectory(tmp_path / "out").create(moved, extend)
+    narrow = plan_of(write_ladder(rungs=[{"width": 64, "depth": 1}, {"width": 24, "depth": 1}]), cache)
+    assert {cell.run.precision for cell in narrow.cells} == {"float32"}
+
+
+def test_a_ladder_older_than_a_key_of_the_page(write_ladder, cache, tmp_path) -> None:
+    plan = plan_of(write_ladder(), cache)
+    ladder = LadderDirectory(tmp_path / "out")
+    ladder.create(plan)
+    page = ladder.description()
+    del page["config"]["z_loss"]
+    write_json(ladder.path / "ladder.json", page)
+    ladder.create(plan)
+    with pytest.raises(InputError, match="z_loss differ"):
+        ladder.create(plan_of(write_ladder(z_loss=1e-4), cache))
+
+
+def test_z_loss_names_a_run_only_where_there_is_one(write_ladder, cache) -> None:
+    assert all("z_loss" not in cell.run.canonical() for cell in plan_of(write_ladder(), cache).cells)
+    assert all('"z_loss": 0.0001' in cell.run.canonical() for cell in plan_of(write_ladder(z_loss=1e-4), cache).cells)

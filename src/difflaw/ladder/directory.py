@@ -15,6 +15,7 @@ from typing import Any
 from difflaw import __version__
 from difflaw.errors import InputError
 from difflaw.files import read_json, room_on_disk, write_json
+from difflaw.ladder.config import LadderConfig
 from difflaw.ladder.plan import Cell, Plan
 from difflaw.train.run_directory import RunDirectory
 
@@ -44,13 +45,18 @@ class LadderDirectory:
         config = plan.config.model_dump(mode="json")
         if target.exists():
             old = read_json(target)
-            changed = [key for key in config if old.get("config", {}).get(key) != config[key]]
+            # a key younger than the folder had its default then
+            fields, stored = LadderConfig.model_fields, old.get("config", {})
+            changed = [key for key in config if stored.get(key, fields[key].default) != config[key]]
             if old.get("data", {}).get("key") != plan.data.get("key"):
                 changed.append("data (its content)")
-            if changed and not (extend and "name" not in changed and "data (its content)" not in changed):
+            fixed = {"name", "precision", "data (its content)"} & set(changed)
+            if changed and (fixed or not extend):
+                kept = stored.get("precision")
                 raise InputError(
                     f"{self.path}: holds another ladder ({', '.join(changed)} differ); choose another --output"
-                    + ("" if "name" in changed else ", or add to it with --extend")
+                    + (f", or keep its own with --set precision={kept}" if "precision" in changed else "")
+                    + ("" if fixed else ", or add to it with --extend")
                 )
         elif self.path.exists() and any(p for p in self.path.iterdir() if not p.name.startswith(".")):
             raise InputError(f"{self.path}: is not empty and holds no ladder; choose another --output")

@@ -86,6 +86,9 @@ def make_plan(config: LadderConfig, store: TokenStore) -> Plan:
                 f"data: {tokens:,} {part} tokens do not fill one context of {config.context:,}; "
                 "give more text or a smaller context"
             )
+    narrowest = min(rung.width for rung in config.rungs)
+    # what "auto" came to here is part of the ladder: continued on another machine it must stay the same
+    config = config.model_copy(update={"precision": precision(config.precision, narrowest, default_device())})
     cells: list[Cell] = []
     for rung in config.rungs:
         model = model_config(config, rung, store.vocab_size)
@@ -116,6 +119,7 @@ def _cells(
     horizons = _horizons(config, rung, counts.flops_per_token(config.flops))
     if not horizons:
         return []
+    assert config.precision != "auto"  # make_plan settles it
     longest = max(horizons)
     name, implied = resolve(family.name)
     cells = []
@@ -153,7 +157,7 @@ def _cells(
                 batch_sequences=sequences,
                 steps=total,
                 optimizer=optimizer,
-                precision=precision(config.precision, min(r.width for r in config.rungs), default_device()),
+                precision=config.precision,
                 z_loss=config.z_loss,
                 seed=seed,
                 evaluation_sequences=config.evaluation.sequences,
