@@ -25,7 +25,7 @@ Compile = Literal["auto", "on", "off"]
 Precision = Literal["auto", "float32", "bfloat16"]
 
 WORTH_COMPILING = 600.0
-"""Eager seconds of training a shape must have before it: compiling takes 15 to 40 s of every core and saves a tenth to a third."""
+"""Eager seconds a shape must have before it: compiling takes 15 to 40 s of every core and saves a tenth to a third."""
 BFLOAT16_WIDTH = 64
 """Narrower products gain nothing from bfloat16 (docs/performance.md)."""
 SHAPES = 64
