@@ -25,7 +25,8 @@ from figures import Figure, report
 
 from difflaw.data.location import cache_folder
 from difflaw.data.store import TokenStore, prepare
-from difflaw.ladder.cell import build_family, run_cell
+from difflaw.ladder.cell import run_cell
+from difflaw.ladder.estimate import eager_step
 from difflaw.ladder.single import TrainConfig, plan_single
 from difflaw.train.config import RunConfig
 from difflaw.train.muon import orthogonal_flops
@@ -147,27 +148,12 @@ def step_seconds(configs: dict[str, RunConfig], rounds: int = 60) -> dict[str, f
 
     This thread's own time: what else the machine does meanwhile does not count, as it would on a clock.
     """
-    from difflaw.families.score import training_loss
-    from difflaw.model.transformer import Transformer
-    from difflaw.train.optimizer import build_optimizer
-
-    made = {}
-    for name, config in configs.items():
-        family = build_family(config)
-        model = Transformer(config.model, causal=family.causal).initialise(0)
-        made[name] = (family, model, build_optimizer(config, model))
+    steps = {name: eager_step(config) for name, config in configs.items()}
     times: dict[str, list[float]] = {name: [] for name in configs}
-    rng = np.random.default_rng(0)
     for turn in range(rounds):
-        for name, (family, model, optimizer) in made.items():
-            config = configs[name]
-            tokens = rng.integers(4, config.model.vocab_size, (config.batch_sequences, config.model.context))
+        for name, step in steps.items():
             started = time.thread_time()
-            index = np.arange(config.batch_sequences) + turn * config.batch_sequences
-            batch = family.corrupt(torch.from_numpy(tokens), index, 0)
-            training_loss(model, family, batch, config.precision)[0].backward()
-            optimizer.step()
-            optimizer.zero_grad(set_to_none=True)
+            step(turn)
             times[name].append(time.thread_time() - started)
     return {name: statistics.median(values[rounds // 4 :]) for name, values in times.items()}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +14,7 @@ from difflaw.families.score import training_loss
 from difflaw.ladder.cell import build_family
 from difflaw.ladder.plan import Cell, Plan
 from difflaw.model.transformer import Transformer
+from difflaw.train.config import RunConfig
 from difflaw.train.engine import prepare_processor
 from difflaw.train.optimizer import build_optimizer
 
@@ -86,20 +88,28 @@ def makespan(durations: list[float], workers: int) -> float:
     return max(free)
 
 
-def _probe(cell: Cell, repeats: int = 4) -> float:
-    """Seconds of one training step on random tokens, the middle of a few after a warm-up."""
-    run = cell.run
+def eager_step(run: RunConfig) -> Callable[[int], None]:
+    """The run's training step on random tokens, from its start, to be timed: called with 0, 1, …"""
     family = build_family(run)
     model = Transformer(run.model, causal=family.causal).initialise(0)
     optimizer = build_optimizer(run, model)
     tokens = np.random.default_rng(0).integers(4, run.model.vocab_size, (run.batch_sequences, run.model.context))
-    times = []
-    for step in range(repeats + 1):
-        started = time.perf_counter()
-        index = np.arange(run.batch_sequences) + step * run.batch_sequences
+
+    def step(number: int) -> None:
+        index = np.arange(run.batch_sequences) + number * run.batch_sequences
         batch = family.corrupt(torch.from_numpy(tokens), index, 0)
-        training_loss(model, family, batch, run.precision)[0].backward()
+        training_loss(model, family, batch, run.precision, z_loss=run.z_loss)[0].backward()
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
+
+    return step
+
+
+def _probe(cell: Cell, repeats: int = 4) -> float:
+    """Seconds of one training step, the middle of a few after a warm-up."""
+    step, times = eager_step(cell.run), []
+    for number in range(repeats + 1):
+        started = time.perf_counter()
+        step(number)
         times.append(time.perf_counter() - started)
     return float(np.median(times[1:]))

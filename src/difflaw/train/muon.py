@@ -74,15 +74,8 @@ class Muon(LaProp):
     A group's lr, betas, eps and weight decay mean what they mean in LaProp; Muon's momentum is betas[0].
     """
 
-    def __init__(
-        self,
-        params: Iterable[Tensor] | Iterable[dict[str, Any]],
-        lr: float = 0.1,
-        betas: tuple[float, float] = (0.9, 0.99),
-        eps: float = 1e-8,
-        weight_decay: float = 0.0,
-    ) -> None:
-        super().__init__(params, lr, betas, eps, weight_decay)
+    def __init__(self, params: Iterable[Tensor] | Iterable[dict[str, Any]], **options: Any) -> None:
+        super().__init__(params, **options)
         for group in self.param_groups:
             group.setdefault("orthogonal", False)
             if group["orthogonal"] and any(p.dim() != 2 for p in group["params"]):
