@@ -29,7 +29,7 @@ bench: $(READY)
 	$(BIN)/python benchmarks/all.py $(if $(ALL),--all)
 
 map: $(READY)
-	$(BIN)/python tests/readme_map.py
+	$(BIN)/python tests/code_map.py
 
 clean:
 	rm -rf $(VENV) .pytest_cache .ruff_cache

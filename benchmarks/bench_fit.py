@@ -16,11 +16,11 @@ from figures import Figure, report
 from scipy.optimize import least_squares, minimize
 from scipy.special import logsumexp
 
-from difflaw.law.batched import huber_rows
-from difflaw.law.bootstrap import bootstrap
-from difflaw.law.forms import make_form
-from difflaw.law.minimum import canonical, find_minimum
-from difflaw.law.surface import fit_surface
+from difflaw.law.surface.bootstrap import bootstrap
+from difflaw.law.surface.fit import fit_surface
+from difflaw.law.surface.forms import make_form
+from difflaw.law.surface.least_squares import huber_rows
+from difflaw.law.surface.minimum import canonical, find_minimum
 
 RUNS = Path(__file__).resolve().parents[1].parent / "shared" / "data" / "chinchilla_epoch" / "svg_extracted_data.csv"
 COUNT, SUBSET = 10_000, 40

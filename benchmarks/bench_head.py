@@ -21,9 +21,9 @@ from typing import Any
 import torch
 from figures import Figure, report
 
+from difflaw.model.fused_loss import LEAST_ROWS, priced_loss
 from difflaw.model.head import TokenNumbers
-from difflaw.model.priced import LEAST_ROWS, priced_loss
-from difflaw.train.engine import bfloat16_pays, compiler, prepare_processor
+from difflaw.training.engine import bfloat16_pays, compiler, prepare_processor
 
 VOCABULARY, WIDTH, MASK = 131_072, 512, 3
 TOKENS = {"bfloat16": 8192, "float32": 2048}

@@ -9,8 +9,8 @@ import time
 import numpy as np
 from figures import Figure, report
 
-from difflaw.law.joint import FORM, USUAL_SPREAD, optimum, pooled_fits, separate_fits, stacked
 from difflaw.law.published import published_set
+from difflaw.law.surface.joint import FORM, USUAL_SPREAD, optimum, pooled_fits, separate_fits, stacked
 
 SIZES = np.array([2.5166e8, 4.5220e8, 7.3610e8, 1.6106e9, 4.1524e9])  # FLOPs per token of the first paper's five
 BUDGETS = np.geomspace(5e17, 2e20, 5)

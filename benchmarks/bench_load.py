@@ -26,7 +26,7 @@ import sys, time, torch, difflaw
 from pathlib import Path
 from safetensors.torch import load_file
 from difflaw.files import read_json
-from difflaw.model.published import from_published
+from difflaw.model.published_config import from_published
 from difflaw.model.transformer import Transformer
 
 def plain(folder, dtype):
@@ -51,7 +51,7 @@ def write(folder: Path, layers: int, width: int, heads: int, vocab_size: int) ->
     import torch
 
     from difflaw.model.config import ModelConfig
-    from difflaw.model.published import Published, to_published
+    from difflaw.model.published_config import Published, to_published
     from difflaw.model.transformer import Transformer
 
     folder.mkdir(exist_ok=True)

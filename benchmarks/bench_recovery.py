@@ -15,9 +15,9 @@ from concurrent.futures import ProcessPoolExecutor
 import numpy as np
 from figures import Figure, report
 
-from difflaw.law.forms import Coefficients
-from difflaw.law.intervals import optimum
-from difflaw.law.surface import fit_surface
+from difflaw.law.surface.fit import fit_surface
+from difflaw.law.surface.forms import Coefficients
+from difflaw.law.surface.predict import optimum
 
 E, A, B, ALPHA, BETA = 2.17, 222.0, 1920.0, 0.292, 0.367
 TRUTH = Coefficients("free", np.array(E), np.array(math.log(A)), np.array(math.log(B)), np.array(ALPHA), np.array(BETA))

@@ -18,8 +18,8 @@ from difflaw.model.accounting import account
 from difflaw.model.completep import parameter_groups
 from difflaw.model.config import ModelConfig, default_heads
 from difflaw.model.transformer import Transformer
-from difflaw.train.engine import prepare_processor
-from difflaw.train.laprop import LaProp
+from difflaw.training.engine import prepare_processor
+from difflaw.training.laprop import LaProp
 
 
 def step_seconds(

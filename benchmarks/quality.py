@@ -28,9 +28,9 @@ from difflaw.data.store import TokenStore, prepare
 from difflaw.ladder.cell import run_cell
 from difflaw.ladder.estimate import eager_step
 from difflaw.ladder.single import TrainConfig, plan_single
-from difflaw.train.config import RunConfig
-from difflaw.train.muon import orthogonal_flops
-from difflaw.train.run_directory import RunDirectory
+from difflaw.training.config import RunConfig
+from difflaw.training.muon import orthogonal_flops
+from difflaw.training.run_directory import RunDirectory
 from difflaw.yaml_config import validate
 
 SIZES = {(32, 3): (2e6, 2), (64, 4): (1e6, 2)}

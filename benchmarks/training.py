@@ -30,8 +30,8 @@ from difflaw.model.accounting import account
 from difflaw.model.completep import parameter_groups
 from difflaw.model.config import ModelConfig, default_heads
 from difflaw.model.transformer import Transformer
-from difflaw.train.engine import BFLOAT16_WIDTH, bfloat16_pays, can_compile, compiled_body, prepare_processor
-from difflaw.train.laprop import LaProp
+from difflaw.training.engine import BFLOAT16_WIDTH, bfloat16_pays, can_compile, compiled_body, prepare_processor
+from difflaw.training.laprop import LaProp
 
 
 class Case(NamedTuple):

@@ -30,9 +30,9 @@ def make_run(tmp_path: Path, monkeypatch):
     from difflaw.data.tokenizer import train_tokenizer
     from difflaw.families import get
     from difflaw.model.transformer import Transformer
-    from difflaw.train import checkpoint
-    from difflaw.train.config import RunConfig
-    from difflaw.train.run_directory import RunDirectory
+    from difflaw.training import checkpoint
+    from difflaw.training.config import RunConfig
+    from difflaw.training.run_directory import RunDirectory
 
     monkeypatch.setenv("DIFFLAW_CACHE", str(tmp_path / "cache"))
     vocab_size = 270

@@ -13,7 +13,7 @@ import torch
 
 import difflaw
 from difflaw.errors import InputError
-from difflaw.train.export import export
+from difflaw.training.export import export
 
 if not os.environ.get("CI"):
     pytest.importorskip("transformers")

@@ -44,7 +44,7 @@ def test_seeds_give_a_mean_and_its_error(quality) -> None:
 
 def test_what_orthogonalising_adds_is_the_share_of_the_docstring(quality) -> None:
     from difflaw.model.config import ModelConfig
-    from difflaw.train.config import OptimizerConfig, RunConfig
+    from difflaw.training.config import OptimizerConfig, RunConfig
 
     model = ModelConfig(vocab_size=20, layers=3, width=32, heads=1, context=128)
     optimizer = OptimizerConfig(name="muon", lr=0.1, warmup_steps=0)

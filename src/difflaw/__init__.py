@@ -5,14 +5,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from difflaw.sample.generate import Generations, generate
-    from difflaw.train.loaded import LoadedModel, load
+    from difflaw.training.loaded import LoadedModel, load
 
 __version__ = "0.1.0"
 __all__ = ["Generations", "LoadedModel", "__version__", "generate", "load"]
 
 _LAZY = {
-    "load": "difflaw.train.loaded",
-    "LoadedModel": "difflaw.train.loaded",
+    "load": "difflaw.training.loaded",
+    "LoadedModel": "difflaw.training.loaded",
     "generate": "difflaw.sample.generate",
     "Generations": "difflaw.sample.generate",
 }

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from difflaw.errors import InputError
-from difflaw.model.published import DEFAULTS, MODEL_TYPE, Published, from_published
+from difflaw.model.published_config import DEFAULTS, MODEL_TYPE, Published, from_published
 from difflaw.model.transformer import Transformer
 from difflaw.model.weights import fill_rotary
 

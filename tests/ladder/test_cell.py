@@ -14,7 +14,7 @@ from difflaw.errors import InputError
 from difflaw.files import NoRoom
 from difflaw.ladder.cell import run_cell
 from difflaw.ladder.single import TrainConfig, plan_single
-from difflaw.train.run_directory import RunDirectory
+from difflaw.training.run_directory import RunDirectory
 
 BASE = {
     "name": "one",

@@ -11,7 +11,7 @@ from difflaw.ladder.config import LadderConfig
 from difflaw.ladder.directory import LadderDirectory
 from difflaw.ladder.plan import make_plan
 from difflaw.ladder.rules import batch_tokens, learning_rate
-from difflaw.train import engine
+from difflaw.training import engine
 from difflaw.yaml_config import load
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from difflaw.train.run_directory import RunDirectory
+from difflaw.training.run_directory import RunDirectory
 
 
 def difflaw(*arguments: object, cache: Path, ok: bool = True) -> subprocess.CompletedProcess[str]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -68,14 +66,3 @@ def truth():
         ladder=ladder,
         curves=curves,
     )
-
-
-@pytest.fixture
-def shared():
-    """Folder of real published data; where it is absent the test is skipped, except in CI where it must be."""
-    folder = Path(__file__).resolve().parents[2].parent / "shared"
-    if not folder.is_dir():
-        if os.environ.get("CI"):
-            pytest.fail(f"{folder} must be there in CI")
-        pytest.skip(f"{folder} is not there")
-    return folder

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from difflaw.errors import InputError
+from difflaw.formatting import flops, human
 from difflaw.law import (
     compare_exponents,
     compare_optima,
@@ -19,7 +20,6 @@ from difflaw.law import (
     reading,
     table_from_frame,
 )
-from difflaw.law.format import flops, human
 
 
 @pytest.fixture

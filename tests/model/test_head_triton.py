@@ -11,7 +11,7 @@ from types import ModuleType
 import pytest
 import torch
 
-from difflaw.model import priced
+from difflaw.model import fused_loss as priced
 from difflaw.model.head_passes import Fused, Wanted, row_sums, take_out
 from difflaw.model.head_passes import pull_through as plain_pull
 from tests.model import test_priced as loss

@@ -32,10 +32,10 @@ def distill(
     from difflaw.cli.progress import watch_run
     from difflaw.data.store import TokenStore
     from difflaw.ladder.cell import run_cell
-    from difflaw.ladder.distillation import create_distillation, plan_distillation
-    from difflaw.train.engine import default_device
-    from difflaw.train.loop import Execution
-    from difflaw.train.run_directory import RunDirectory
+    from difflaw.ladder.distill import create_distillation, plan_distillation
+    from difflaw.training.engine import default_device
+    from difflaw.training.loop import Execution
+    from difflaw.training.run_directory import RunDirectory
 
     say = speaker(json_)
     parent = RunDirectory(run)

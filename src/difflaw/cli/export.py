@@ -24,8 +24,8 @@ def export(
     json_: Json = False,
 ) -> None:
     """Write config, weights (safetensors), tokenizer and model card; difflaw.load and transformers read them."""
-    from difflaw.train.export import as_json
-    from difflaw.train.export import export as write
+    from difflaw.training.export import as_json
+    from difflaw.training.export import export as write
 
     done = write(run, folder, dtype=dtype, shard_size=shard_size, cache=cache)  # type: ignore[arg-type]
     if not done.has_tokenizer:

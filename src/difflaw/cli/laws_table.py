@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from difflaw.law.format import flops as in_flops
-from difflaw.law.format import human
+from difflaw.formatting import flops as in_flops
+from difflaw.formatting import human
 from difflaw.law.results import FamilyLaws, Interval, Laws, PowerLaw, Surface
 
 

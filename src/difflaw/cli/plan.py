@@ -13,7 +13,7 @@ from difflaw.cli.options import Json
 from difflaw.errors import InputError
 
 if TYPE_CHECKING:
-    from difflaw.law.planner import RunPlan
+    from difflaw.planning.planner import RunPlan
 
 
 def plan(
@@ -70,11 +70,11 @@ def plan(
         return
     if words:
         raise InputError(f"plan: '{words[0]}' is no word of this verb; write `plan score PLAN RUN`, or options only")
-    from difflaw.ladder.recommend import laws_for, recommend, write_train_config
-    from difflaw.law.planner import Ask
-    from difflaw.law.preregister import store as keep
-    from difflaw.law.shapes import parse_shapes
     from difflaw.law.words import plain
+    from difflaw.planning.planner import Ask
+    from difflaw.planning.preregister import store as keep
+    from difflaw.planning.recommend import laws_for, recommend, write_train_config
+    from difflaw.planning.shapes import parse_shapes
 
     ask = Ask(
         flops=flops,
@@ -102,9 +102,10 @@ def plan(
         save_regret_map(figure, plans, laws)
     odds, told = [], []
     if runs is not None:
-        from difflaw.ladder.extend import winner
+        from difflaw.ladder.runs import read_runs
+        from difflaw.planning.extend import winner
 
-        odds, told = winner(runs, flops if flops is not None else plans[0].flops)
+        odds, told = winner(read_runs(runs)[0], flops if flops is not None else plans[0].flops)
     if json_:
         shown = {"law": law, "plans": [plain(p) for p in plans], "without": reasons, "odds": plain(odds)}
         typer.echo(json.dumps(shown))
@@ -122,7 +123,7 @@ def plan(
 def _score(words: list[str], json_: bool) -> None:
     from dataclasses import asdict
 
-    from difflaw.law.preregister import score
+    from difflaw.planning.preregister import score
 
     if len(words) != 2:
         raise InputError("plan score: give the stored plan and the run's folder: difflaw plan score PLAN RUN")
@@ -136,14 +137,16 @@ def _score(words: list[str], json_: bool) -> None:
 
 
 def _next(words: list[str], flops: float, target: float | None, family: list[str] | None, json_: bool) -> None:
-    from difflaw.ladder.extend import propose
-    from difflaw.law.format import flops as in_flops
-    from difflaw.law.format import human
+    from difflaw.formatting import flops as in_flops
+    from difflaw.formatting import human
+    from difflaw.ladder.runs import read_runs
     from difflaw.law.words import plain
+    from difflaw.planning.extend import propose
 
     if len(words) != 1:
         raise InputError("plan --next FLOPS LADDER: give one ladder's folder, or a table of runs")
-    proposals, reasons = propose(Path(words[0]), flops, target, family or [])
+    table, described = read_runs(Path(words[0]))
+    proposals, reasons = propose(table, flops, target, family or [], described)
     if json_:
         typer.echo(json.dumps({"proposals": [plain(p) for p in proposals], "without": reasons}))
         return
@@ -171,8 +174,8 @@ def _show(plans: list[RunPlan]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from difflaw.law.format import flops as in_flops
-    from difflaw.law.format import human
+    from difflaw.formatting import flops as in_flops
+    from difflaw.formatting import human
 
     one = plans[0]
     table = Table(box=box.SIMPLE_HEAD, title=f"Plans by {one.law}", title_justify="left")

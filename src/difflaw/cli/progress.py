@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from difflaw.ladder.directory import LadderDirectory
 from difflaw.ladder.status import CellStatus, cell_statuses
-from difflaw.train.run_directory import RunDirectory
+from difflaw.training.run_directory import RunDirectory
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

@@ -53,12 +53,12 @@ def sample(
     from difflaw.errors import InputError
     from difflaw.files import write_atomically
     from difflaw.sample import generate
-    from difflaw.sample.page import page
     from difflaw.sample.pieces import Pieces
+    from difflaw.sample.player import page
     from difflaw.sample.prompts import read_prompts
     from difflaw.sample.stream import Streamer
     from difflaw.sample.terminal import watching
-    from difflaw.train.loaded import load
+    from difflaw.training.loaded import load
 
     if prompt and infill:
         raise InputError("--prompt and --infill: give one of the two")

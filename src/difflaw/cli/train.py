@@ -25,9 +25,9 @@ def train(
     from difflaw.ladder.cell import run_cell
     from difflaw.ladder.estimate import ASSUMED_SHARE, matmul_peak
     from difflaw.ladder.single import TrainConfig, plan_single
-    from difflaw.train.engine import default_device
-    from difflaw.train.loop import Execution
-    from difflaw.train.run_directory import RunDirectory
+    from difflaw.training.engine import default_device
+    from difflaw.training.loop import Execution
+    from difflaw.training.run_directory import RunDirectory
     from difflaw.yaml_config import load
 
     say = speaker(json_)

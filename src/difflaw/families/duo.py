@@ -2,7 +2,7 @@
 
 Notation: α = σ(λ), x̂ = p with the mask suppressed, c = (1-α)/V, r = α/c = V·e^λ. Noise may land on the mask id, which
 the network never predicts (facts: beyond-masked §0.8). The scaling study uses this base alone; Duo's own runs start
-with the curriculum of `families.duo_curriculum` and end with the distillation of `train.distillation`.
+with the curriculum of `families.duo_curriculum` and end with the distillation of `training.distillation`.
 """
 
 from __future__ import annotations

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from difflaw.families.base import Corrupted, Family
+from difflaw.model.fused_loss import priced_loss
 from difflaw.model.head import TokenNumbers, numbers_from_hidden
-from difflaw.model.priced import priced_loss
 from difflaw.model.transformer import Transformer
 
 PRECISIONS = ("float32", "bfloat16")

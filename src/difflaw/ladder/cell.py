@@ -18,11 +18,11 @@ from difflaw.families.base import Family
 from difflaw.files import NoRoom, room_on_disk, write_json
 from difflaw.model.accounting import account
 from difflaw.model.transformer import Transformer
-from difflaw.train.config import RunConfig
-from difflaw.train.distillation import objectives, start_from_parent
-from difflaw.train.engine import Compile, decided
-from difflaw.train.loop import Diverged, Execution, train
-from difflaw.train.run_directory import RunDirectory
+from difflaw.training.config import RunConfig
+from difflaw.training.distillation import objectives, start_from_parent
+from difflaw.training.engine import Compile, decided
+from difflaw.training.loop import Diverged, Execution, train
+from difflaw.training.run_directory import RunDirectory
 
 
 def build_family(config: RunConfig) -> Family:

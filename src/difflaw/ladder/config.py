@@ -12,7 +12,7 @@ from difflaw.families import check
 from difflaw.ladder.presets import Preset, with_preset
 from difflaw.model.accounting import FLOP_CONVENTIONS, PARAMETER_CONVENTIONS
 from difflaw.model.config import default_heads, possible_heads
-from difflaw.train.config import ConditioningConfig
+from difflaw.training.config import ConditioningConfig
 
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 

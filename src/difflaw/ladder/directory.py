@@ -1,7 +1,7 @@
 """A ladder's folder: what was planned, where its runs are, and that nobody mixes two ladders.
 
 ladder.json      the config as read, the data's summary, the cells by name
-runs/CELL/       one run directory each (`train.run_directory`)
+runs/CELL/       one run directory each (`training.run_directory`)
 table.parquet    one row an evaluation; rebuilt from the runs at any time
 laws.json, figures/, report.html
 """
@@ -17,7 +17,7 @@ from difflaw.errors import InputError
 from difflaw.files import read_json, room_on_disk, write_json
 from difflaw.ladder.config import LadderConfig
 from difflaw.ladder.plan import Cell, Plan
-from difflaw.train.run_directory import RunDirectory
+from difflaw.training.run_directory import RunDirectory
 
 
 class LadderDirectory:

@@ -11,7 +11,7 @@ import torch
 
 from difflaw.ladder.estimate import matmul_peak
 from difflaw.ladder.machine import Machine, look
-from difflaw.train.engine import BFLOAT16_WIDTH, WORTH_COMPILING, bfloat16_pays, can_compile, default_device
+from difflaw.training.engine import BFLOAT16_WIDTH, WORTH_COMPILING, bfloat16_pays, can_compile, default_device
 
 DTYPES = ("float32", "bfloat16")
 LARGER = 2048
@@ -107,7 +107,7 @@ def choose(machine: Machine, measured: Measured) -> tuple[Choice, ...]:
 
 
 def precision_of(measured: Measured, device: str) -> tuple[str, str]:
-    """What `train.engine` says of bfloat16 here, with the ratio measured."""
+    """What `training.engine` says of bfloat16 here, with the ratio measured."""
     rates = measured.accelerator_matmul or {dtype: rate[1] for dtype, rate in measured.matmul.items()}
     ratio = rates["bfloat16"] / rates["float32"]
     why = f"bfloat16 multiplies {ratio:.2g} times as fast as float32"

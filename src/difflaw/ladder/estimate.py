@@ -14,9 +14,9 @@ from difflaw.families.score import training_loss
 from difflaw.ladder.cell import build_family
 from difflaw.ladder.plan import Cell, Plan
 from difflaw.model.transformer import Transformer
-from difflaw.train.config import RunConfig
-from difflaw.train.engine import prepare_processor
-from difflaw.train.optimizer import build_optimizer
+from difflaw.training.config import RunConfig
+from difflaw.training.engine import prepare_processor
+from difflaw.training.optimizer import build_optimizer
 
 PROBE_LIMIT = 2e10
 """FLOPs per step up to which a step is really run."""
@@ -89,7 +89,7 @@ def makespan(durations: list[float], workers: int) -> float:
 
 
 def eager_step(run: RunConfig) -> Callable[[int], None]:
-    """The run's training step on random tokens, from its start, to be timed: called with 0, 1, …"""
+    """The run's training step on random tokens, to be timed; call it with 0, 1, 2 and so on, once each."""
     family = build_family(run)
     model = Transformer(run.model, causal=family.causal).initialise(0)
     optimizer = build_optimizer(run, model)

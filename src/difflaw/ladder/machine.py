@@ -15,7 +15,7 @@ import torch
 
 from difflaw.errors import InputError
 from difflaw.ladder.runner import default_workers
-from difflaw.train.engine import compiler
+from difflaw.training.engine import compiler
 
 MATRIX_FLAGS = ("avx2", "avx512f", "avx512_bf16", "amx_tile", "amx_bf16", "asimd", "sve", "bf16", "i8mm")
 """Instructions that matrix products live on, as Linux spells them (x86, then ARM)."""

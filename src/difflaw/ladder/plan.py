@@ -18,8 +18,8 @@ from difflaw.ladder.rules import Derived, batch_tokens, learning_rate
 from difflaw.model.accounting import account
 from difflaw.model.config import ModelConfig
 from difflaw.noise.conditioning import Conditioning
-from difflaw.train.config import ConditioningConfig, OptimizerConfig, RunConfig
-from difflaw.train.engine import default_device, precision
+from difflaw.training.config import ConditioningConfig, OptimizerConfig, RunConfig
+from difflaw.training.engine import default_device, precision
 
 SHORTEST_RUN = 20
 """Steps below which a budget is called out of a rung's reach: nothing is learnt in fewer."""

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from difflaw.ladder.directory import LadderDirectory
 
 if TYPE_CHECKING:
-    from difflaw.train.engine import Compile
+    from difflaw.training.engine import Compile
 
 ATTEMPTS = 2
 """How often a cell may take its worker down before it is marked failed."""
@@ -46,8 +46,8 @@ def _work(
 ) -> str:
     from difflaw.data.store import TokenStore
     from difflaw.ladder.cell import run_cell
-    from difflaw.train.engine import default_device
-    from difflaw.train.loop import Execution, Orphaned
+    from difflaw.training.engine import default_device
+    from difflaw.training.loop import Execution, Orphaned
 
     if os.getppid() != parent:
         os._exit(0)

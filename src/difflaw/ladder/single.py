@@ -12,7 +12,7 @@ from difflaw.errors import InputError
 from difflaw.ladder.config import NAME_PATTERN, Evaluation, FamilyConfig, LadderConfig, Rule, RuleField
 from difflaw.ladder.plan import Cell, make_plan
 from difflaw.ladder.presets import Preset, with_preset
-from difflaw.train.config import ConditioningConfig
+from difflaw.training.config import ConditioningConfig
 from difflaw.yaml_config import validate
 
 

@@ -1,4 +1,4 @@
-"""The ladder's table: one row an evaluation, in the columns that `law.table` reads; rebuilt from the runs."""
+"""The ladder's table: one row an evaluation, in the columns that `law.table.read` reads; rebuilt from the runs."""
 
 from __future__ import annotations
 

@@ -5,13 +5,13 @@
 """
 
 from difflaw.law.fit import fit_laws
-from difflaw.law.holdout import hold_out, hold_out_words
-from difflaw.law.intervals import loss_at, optimum, surface_draws
 from difflaw.law.power import fit_power, predict_interval
 from difflaw.law.published import PublishedLaw, published_for, published_laws
 from difflaw.law.results import FamilyLaws, HoldOut, Interval, Laws, PowerLaw, Profile, Surface, Vertex
-from difflaw.law.surface import fit_surface
-from difflaw.law.table import Table, read_table, table_from_frame
+from difflaw.law.surface.fit import fit_surface
+from difflaw.law.surface.hold_out import hold_out, hold_out_words
+from difflaw.law.surface.predict import loss_at, optimum, surface_draws
+from difflaw.law.table.read import Table, read_table, table_from_frame
 from difflaw.law.words import compare_exponents, compare_optima, laws_as_json, reading
 
 __all__ = [

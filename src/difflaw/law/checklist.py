@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from difflaw.law.format import human
-from difflaw.law.forms import make_form
+from difflaw.formatting import human
 from difflaw.law.results import FamilyLaws, Laws
-from difflaw.law.table import UNSTATED, Table
+from difflaw.law.surface.forms import make_form
+from difflaw.law.table.read import UNSTATED, Table
 
 NOT_GIVEN = "not given"
 

@@ -10,12 +10,12 @@ from typing import Any
 
 from difflaw import __version__
 from difflaw.errors import InputError
-from difflaw.law.beyond import Beyond, fit_beyond, fit_bowls, in_words
 from difflaw.law.checklist import Item, checklist
+from difflaw.law.extras import Beyond, fit_beyond, fit_bowls, in_words
 from difflaw.law.fit import fit_laws
 from difflaw.law.results import Laws
-from difflaw.law.surface import Method
-from difflaw.law.table import Table
+from difflaw.law.surface.fit import Method
+from difflaw.law.table.read import Table
 from difflaw.law.words import laws_as_json, plain, reading
 
 SCHEMA = 1

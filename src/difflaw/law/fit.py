@@ -10,20 +10,20 @@ from typing import Any
 import numpy as np
 
 from difflaw.errors import InputError
-from difflaw.law.bowl import Bowl
-from difflaw.law.curves import Curve, choose_budgets, curves_of
-from difflaw.law.format import flops as in_flops
-from difflaw.law.format import listed
-from difflaw.law.forms import make_form
-from difflaw.law.frontier import frontier_laws
-from difflaw.law.holdout import CLEARLY, hold_out
-from difflaw.law.intervals import optimum
-from difflaw.law.isoflop import WINDOW, fit_profiles
-from difflaw.law.minimum import MANY_ROWS
+from difflaw.formatting import flops as in_flops
+from difflaw.formatting import listed
+from difflaw.law.hyperparameters import Bowl
+from difflaw.law.isoflop.frontier import frontier_laws
+from difflaw.law.isoflop.profiles import WINDOW, fit_profiles
 from difflaw.law.results import FamilyLaws, HoldOut, Laws, PowerLaw, Surface
-from difflaw.law.surface import METHODS, Method, fit_surface
+from difflaw.law.surface.fit import METHODS, Method, fit_surface
+from difflaw.law.surface.forms import make_form
+from difflaw.law.surface.hold_out import CLEARLY, hold_out
+from difflaw.law.surface.minimum import MANY_ROWS
+from difflaw.law.surface.predict import optimum
 from difflaw.law.table import UNSTATED, Table
-from difflaw.law.trim import surface_rows
+from difflaw.law.table.curves import Curve, choose_budgets, curves_of
+from difflaw.law.table.trim import surface_rows
 
 FORMS = ("free", "tied", "zero")
 """Additive forms that a hold-out chooses from; the others are for `fit_surface`."""

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
-
-if TYPE_CHECKING:
-    from difflaw.law.intervals import Optimum
+from typing import Literal
 
 VertexStatus = Literal["interior", "edge-low", "edge-high", "not-convex", "too-few-sizes"]
 
@@ -189,6 +186,33 @@ class HoldOut:
     """The same without widening."""
     judged: int
     """Held-out runs behind the coverage."""
+
+
+@dataclass(frozen=True)
+class LossForecast:
+    """Loss at (N, D): the forecast, its interval for a mean loss and its interval for one new run."""
+
+    params: float
+    tokens: float
+    flops: float
+    loss: float
+    mean: Interval | None
+    run: Interval | None
+    beyond: float
+    """FLOPs over the largest FLOPs fitted; at most 1 inside the range."""
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Optimum:
+    """The best size and tokens for a budget, with intervals for the law, and the loss forecast there."""
+
+    flops: float
+    params: float
+    tokens: float
+    params_interval: Interval | None
+    tokens_interval: Interval | None
+    forecast: LossForecast
 
 
 @dataclass(frozen=True)

@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from difflaw.law.format import flops as in_flops
-from difflaw.law.format import human
-from difflaw.law.holdout import hold_out_words
+from difflaw.formatting import flops as in_flops
+from difflaw.formatting import human
 from difflaw.law.power import quantile
 from difflaw.law.results import FamilyLaws, Laws, PowerLaw
+from difflaw.law.surface.hold_out import hold_out_words
 
 
 def laws_as_json(laws: Laws) -> dict[str, Any]:

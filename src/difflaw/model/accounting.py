@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from difflaw.law.units import FLOP_CONVENTIONS, PARAMETER_CONVENTIONS
+from difflaw.conventions import FLOP_CONVENTIONS, PARAMETER_CONVENTIONS
 from difflaw.model.config import CONDITION_WIDTH, SINUSOIDS, ModelConfig
 
 __all__ = ["FLOP_CONVENTIONS", "PARAMETER_CONVENTIONS", "Account", "account"]

@@ -53,7 +53,7 @@ class ReportContext(TypedDict, total=False):
     warnings: Sequence[str]
     checklist: Sequence[Mapping[str, str]]
     beyond: Any
-    """A `law.beyond.Beyond`."""
+    """A `law.extras.Beyond`."""
 
 
 def _texts(value: Any) -> list[str]:

@@ -14,10 +14,10 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from difflaw.law.forms import coefficients
-from difflaw.law.intervals import form_of
 from difflaw.law.results import Laws, PowerLaw, Profile, Surface
-from difflaw.law.trim import surface_rows
+from difflaw.law.surface.forms import coefficients
+from difflaw.law.surface.predict import form_of
+from difflaw.law.table.trim import surface_rows
 from difflaw.report.colours import in_order
 from difflaw.report.numbers import as_float, compact
 

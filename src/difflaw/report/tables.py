@@ -198,7 +198,7 @@ def checklist_table(items: Sequence[Mapping[str, Any]]) -> Markup:
 
 
 def beyond_tables(beyond: Any) -> Markup | None:
-    """Odds between families, batch and rate laws, repeated data, and what was not fitted; a `law.beyond.Beyond`."""
+    """Odds between families, batch and rate laws, repeated data, and what was not fitted; a `law.extras.Beyond`."""
     parts: list[Markup] = []
     odds = []
     for flops, found in beyond.standings.items():

@@ -1,0 +1,102 @@
+"""What a table says beyond its frontier is fitted where columns carry it, and named where they do not."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from difflaw.law import fit_laws, table_from_frame
+from difflaw.law.extras import Beyond, fit_beyond, in_words
+
+
+def fitted(frame: pd.DataFrame, **options) -> Beyond:
+    table = table_from_frame(frame)
+    return fit_beyond(table, fit_laws(table), **options)
+
+
+def two_families(better: float = 0.97, noise: float = 0.002) -> pd.DataFrame:
+    draw, rows = np.random.default_rng(0), []
+    for family, scale in (("masked", 1.0), ("uniform", better)):
+        for budget in (1e18, 3e18, 1e19, 3e19):
+            for n in 3e7 * (budget / 1e18) ** 0.5 * 1.6 ** np.arange(-3, 4):
+                d = budget / (6 * n)
+                loss = scale * (1.8 + 480 * n**-0.35 + 2100 * d**-0.37) * np.exp(noise * draw.standard_normal())
+                row = {"family": family, "params": n, "tokens": d, "flops": budget, "loss": loss, "budget": budget}
+                rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def test_the_planted_winner_is_named() -> None:
+    found = fitted(two_families())
+    assert found.joint is not None
+    assert list(found.standings) == pytest.approx([3e19, 3e20])
+    for standing in found.standings.values():
+        assert standing[0].family == "uniform"
+        assert standing[0].probability > 0.95
+    assert any("uniform has the lowest loss with probability" in line for line in in_words(found))
+    assert any("batch and rate" in line for line in found.missing)
+
+
+def test_the_first_papers_way_is_an_addition() -> None:
+    assert not fitted(two_families()).first_paper
+    found = fitted(two_families(), first_paper=True)
+    assert set(found.first_paper) == {"masked", "uniform"}
+    assert found.first_paper["masked"]["params"].law.exponent == pytest.approx(0.37 / 0.72, abs=0.05)
+    assert "batch" not in found.first_paper["masked"]  # the table has no batches
+    assert "74 to 89 %" in found.first_paper["masked"]["params"].interval.kind
+    bare = fitted(two_families().drop(columns="budget"), first_paper=True)
+    assert bare.first_paper["uniform"]["params"].law.exponent == pytest.approx(0.37 / 0.72, abs=0.05)
+    scattered = fitted(two_families().assign(budget=np.nan).iloc[::7], first_paper=True)
+    assert any("first paper's way" in line for line in scattered.missing)
+
+
+def test_batch_and_rate_are_found_where_they_vary() -> None:
+    rows = []
+    for n in (1e7, 3e7, 1e8):
+        for d in (1e9, 3e9, 1e10):
+            best_batch = 0.6 * d**0.57
+            for batch in best_batch * np.array([0.35, 0.7, 1.0, 1.7, 3.0]):
+                best_rate = 0.5 * batch**0.3 * 1e-3
+                for rate in best_rate * np.array([0.4, 1.0, 2.2]):
+                    bend = 0.01 * np.log(batch / best_batch) ** 2 + 0.02 * np.log(rate / best_rate) ** 2
+                    loss = (1.8 + 480 * n**-0.35 + 2100 * d**-0.37) * np.exp(bend)
+                    rows.append({"params": n, "tokens": d, "loss": loss, "batch_tokens": batch, "lr": rate})
+    found = fitted(pd.DataFrame(rows).assign(flops=lambda f: 6 * f["params"] * f["tokens"], family="masked"))
+    bowl = found.batch_and_rate["masked"]
+    assert bowl.batch_exponents["tokens"] == pytest.approx(0.57, abs=0.01)
+    assert bowl.rate_exponents["batch"] == pytest.approx(0.3, abs=0.02)
+    assert any("the best batch goes as tokens^0.57" in line for line in in_words(found))
+
+
+def test_repeated_data_are_noticed() -> None:
+    rows = []
+    for n in (1e7, 3e7, 1e8, 3e8):
+        for unique in (1e8, 3e8, 1e9):
+            for epochs in (0.5, 1.0, 4.0, 16.0, 64.0):
+                repeats = max(epochs - 1.0, 0.0)
+                worth = unique * min(epochs, 1.0) + unique * 15.0 * (1 - np.exp(-repeats / 15.0))
+                rows.append({"params": n, "tokens": unique * epochs, "epochs": epochs})
+                rows[-1]["loss"] = 1.8 + 480 * n**-0.35 + 2100 * worth**-0.37
+    found = fitted(pd.DataFrame(rows).assign(flops=lambda f: 6 * f["params"] * f["tokens"], family="ar"))
+    assert found.repeated_data["ar"].half_life == pytest.approx(15.0, rel=0.02)
+    assert any("R* = 15" in line for line in in_words(found))
+
+
+def test_json_is_plain_and_does_not_depend_on_the_order_of_rows() -> None:
+    frame = two_families()
+    one, other = (
+        json.dumps(fitted(f).as_json(), allow_nan=False) for f in (frame, frame.sample(frac=1, random_state=1))
+    )
+    for a, b in zip(_numbers(json.loads(one)), _numbers(json.loads(other)), strict=True):
+        assert a == pytest.approx(b, rel=1e-9, abs=1e-12)
+
+
+def _numbers(value) -> list[float]:
+    if isinstance(value, dict):
+        return [n for item in value.values() for n in _numbers(item)]
+    if isinstance(value, list):
+        return [n for item in value for n in _numbers(item)]
+    return [float(value)] if isinstance(value, int | float) and not isinstance(value, bool) else []

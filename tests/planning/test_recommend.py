@@ -1,0 +1,68 @@
+"""A recommendation becomes a config that `difflaw train` accepts, counted as the real backbone counts."""
+
+from __future__ import annotations
+
+import pytest
+
+from difflaw.errors import InputError
+from difflaw.families import FAMILIES, get
+from difflaw.ladder.plan import model_config
+from difflaw.ladder.single import TrainConfig
+from difflaw.planning.planner import Ask
+from difflaw.planning.recommend import ONE_PASS, counter, laws_for, recommend, train_config, write_train_config
+from difflaw.planning.shapes import Shape
+from difflaw.yaml_config import load
+
+
+@pytest.mark.parametrize(
+    ("law", "ask"),
+    [
+        ("published:gidd", Ask(flops=1e22)),
+        ("published:beyond-masked", Ask(flops=1e20)),
+        ("published:chinchilla-refit", Ask(flops=1e21)),
+        ("published:gidd", Ask(flops=1e20, unique_tokens=1e9)),
+    ],
+)
+def test_every_plan_is_a_config_that_train_accepts(law, ask, tmp_path):
+    plans, reasons = recommend(ask, laws_for(law, None, None, []))
+    assert plans
+    assert not reasons
+    for p in plans:
+        path = tmp_path / f"{p.family}.yaml"
+        write_train_config(path, p, "my/texts")
+        config = load(path, TrainConfig)
+        ladder = config.as_ladder()
+        model = model_config(ladder, ladder.rungs[0], p.vocab_size)
+        assert (model.layers, model.width, model.context) == (p.layers, p.width, p.context)
+        assert config.tokens == p.tokens
+        sequences = round(config.batch.values[0] / config.context)
+        assert sequences == p.batch_sequences
+        assert round(config.tokens / (sequences * config.context)) == p.steps
+        assert config.max_epochs >= (p.epochs or 1)
+        assert "arXiv" in path.read_text()
+
+
+def test_single_pass_families_are_just_those():
+    for name in FAMILIES:
+        if name in ONE_PASS:
+            assert get(name, 64, 3).passes(128) == ((1.0, 1),), name
+    assert "block" not in ONE_PASS
+
+
+def test_counts_are_the_accounts(tmp_path):
+    law = laws_for("published:gidd", None, None, ["uniform"])["uniform"]
+    assert counter(law)(Shape(34, 4608)).flops_per_token("method-1") == pytest.approx(5.583e10, rel=1e-4)
+
+
+def test_wrong_names():
+    with pytest.raises(InputError, match="masked"):
+        laws_for("published:gidd", None, None, ["mask"])
+    with pytest.raises(InputError, match="gidd"):
+        laws_for("published:giddy", None, None, [])
+    with pytest.raises(InputError, match="cannot plan"):
+        laws_for("published:step-law", None, None, [])
+    (p, *_), _ = recommend(Ask(flops=1e20), laws_for("published:gidd", None, None, []))
+    from dataclasses import replace
+
+    with pytest.raises(InputError, match="column family"):
+        train_config(replace(p, family="all"), "x")
