@@ -1,9 +1,9 @@
-"""From the page of YAML to cells: each a RunConfig with its cost and what was derived for it."""
+"""From the config file to cells: each a RunConfig with its cost and what was derived for it."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from itertools import product
 from typing import Any
 
@@ -13,13 +13,13 @@ from pydantic import ValidationError
 from difflaw.data.store import TokenStore
 from difflaw.errors import InputError
 from difflaw.families import get, resolve
-from difflaw.ladder.config import FamilyConfig, LadderConfig, Rule, Rung
+from difflaw.ladder.config import FamilyConfig, LadderConfig, Rung
 from difflaw.ladder.rules import Derived, batch_tokens, learning_rate
 from difflaw.model.accounting import account
 from difflaw.model.config import ModelConfig
-from difflaw.noise.conditioning import Conditioning
-from difflaw.training.config import ConditioningConfig, OptimizerConfig, RunConfig
+from difflaw.training.config import RunConfig
 from difflaw.training.engine import default_device, precision
+from difflaw.training.recipe import Rule
 
 SHORTEST_RUN = 20
 """Steps below which a budget is called out of a rung's reach: nothing is learnt in fewer."""
@@ -131,19 +131,9 @@ def _cells(
         if total < SHORTEST_RUN:
             continue
         epochs = _epochs(config, family, rung, total * tokens_per_step, store)
-        warmup = round(config.warmup * total) if config.warmup < 1 else round(config.warmup)
-        cooldown = round(config.cooldown * total) if config.cooldown < 1 else round(config.cooldown)
-        warmup = min(warmup, total // 2)
         for rate in _values(config.lr, lambda tokens_per_step=tokens_per_step: learning_rate(tokens_per_step)):
-            beta2 = config.beta2 if config.beta2 is not None else (0.98 if sequences >= 256 else 0.99)
-            optimizer = OptimizerConfig(
-                name=config.optimizer,
-                lr=_rounded(rate.value),
-                beta2=beta2,
-                weight_decay=config.weight_decay,
-                warmup_steps=warmup,
-                cooldown_steps=min(cooldown, total - warmup),
-            )
+            optimizer = config.optimizer_config(total, sequences, rate.value)
+            evaluated = [s for s in steps if s >= SHORTEST_RUN]
             run = RunConfig(
                 family=name,
                 family_options={**implied, **family.options},
@@ -153,7 +143,7 @@ def _cells(
                 mask_id=store.mask_id,
                 bos_id=store.bos_id,
                 pad_id=store.pad_id,
-                conditioning=_conditioning(config),
+                conditioning=config.conditioning_config(),
                 batch_sequences=sequences,
                 steps=total,
                 optimizer=optimizer,
@@ -162,7 +152,7 @@ def _cells(
                 seed=seed,
                 evaluation_sequences=config.evaluation.sequences,
                 evaluation_seed=config.evaluation.seed,
-                evaluation_steps=_evaluation_steps(config, warmup, total, [s for s in steps if s >= SHORTEST_RUN]),
+                evaluation_steps=_evaluation_steps(config, optimizer.warmup_steps, total, evaluated),
                 params_convention=config.params,
                 flops_convention=config.flops,
             )
@@ -173,17 +163,17 @@ def _cells(
                     counts.flops_per_token(config.flops),
                     {s: b for s, b in steps.items() if b and s >= SHORTEST_RUN},
                     epochs,
-                    (batch, rate, Derived("beta2", beta2, "0.99, or 0.98 from 256 sequences on", "2512.10858, sweep"))
-                    if config.beta2 is None
-                    else (batch, rate),
+                    (batch, rate, *_beta2(config, optimizer.beta2)),
                 )
             )
     return cells
 
 
-def _rounded(value: float) -> float:
-    """Four digits: a rate is no finer than that, and the hash must not depend on the last bit of a power."""
-    return float(f"{value:.4g}")
+def _beta2(config: LadderConfig, value: float) -> tuple[Derived, ...]:
+    """Where beta2 came from a rule: the rule."""
+    if config.beta2 is not None:
+        return ()
+    return (Derived("beta2", value, "0.99, or 0.98 from 256 sequences on", "2512.10858, sweep"),)
 
 
 def _noise(rule: Rule, family: FamilyConfig) -> str | None:
@@ -200,12 +190,6 @@ def _values(rule: Rule, law: Any) -> list[Derived]:
         Derived(base.name, base.value * factor, base.rule + (f", times {factor:g}" if factor != 1 else ""), base.source)
         for factor in rule.factors
     ]
-
-
-def _conditioning(config: LadderConfig) -> ConditioningConfig:
-    if isinstance(config.conditioning, ConditioningConfig):
-        return config.conditioning
-    return ConditioningConfig(**asdict(Conditioning.preset(config.conditioning)))
 
 
 def _evaluation_steps(config: LadderConfig, warmup: int, total: int, exact: list[int]) -> tuple[int, ...]:

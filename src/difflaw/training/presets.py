@@ -1,4 +1,4 @@
-"""Named defaults of a page of YAML: `paper`, how the first paper trains; `modern`, what was measured to pay."""
+"""Named defaults of a config file: `paper`, how the first paper trains; `modern`, what was measured to pay."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ and the smaller budgets it passes would lie above the law of the larger ones."""
 
 
 def with_preset(raw: Any, *, single: bool) -> Any:
-    """``raw`` (a page as read) and the preset's values for those keys it does not give; the preset's name stays."""
+    """``raw`` (a config file as read) and the preset's values for keys it does not give; its name stays."""
     preset = raw.get("preset") if isinstance(raw, dict) else None
     if preset not in ("paper", "modern"):
         return raw  # the field itself refuses what is no preset

@@ -10,8 +10,8 @@ from difflaw.data.store import prepare
 from difflaw.errors import InputError
 from difflaw.ladder.config import LadderConfig
 from difflaw.ladder.plan import make_plan
-from difflaw.ladder.presets import EVERYWHERE, SINGLE_RUN
 from difflaw.ladder.single import TrainConfig, plan_single
+from difflaw.training.presets import EVERYWHERE, SINGLE_RUN
 from difflaw.yaml_config import load, validate
 
 RUN = {
