@@ -4,22 +4,87 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from difflaw import families
+    from difflaw.api.examples import example_config, example_ladder, example_run, example_table
+    from difflaw.api.fits import fit
+    from difflaw.api.ladders import Ladder, run_ladder
+    from difflaw.api.plans import Plans, plan
+    from difflaw.api.runs import Run, train
+    from difflaw.errors import InputError
+    from difflaw.evaluate.text import TextBound, bound
+    from difflaw.law.document import Laws
+    from difflaw.law.published import published_set as published
     from difflaw.sample.generate import Generations, generate
+    from difflaw.training.export import export
     from difflaw.training.loaded import LoadedModel, load
 
 __version__ = "0.1.0"
-__all__ = ["Generations", "LoadedModel", "__version__", "generate", "load"]
 
-_LAZY = {
-    "load": "difflaw.training.loaded",
-    "LoadedModel": "difflaw.training.loaded",
-    "generate": "difflaw.sample.generate",
-    "Generations": "difflaw.sample.generate",
+_HOME = {
+    "run_ladder": "api.ladders",
+    "Ladder": "api.ladders",
+    "fit": "api.fits",
+    "Laws": "law.document",
+    "plan": "api.plans",
+    "Plans": "api.plans",
+    "published": "law.published:published_set",
+    "train": "api.runs",
+    "Run": "api.runs",
+    "load": "training.loaded",
+    "LoadedModel": "training.loaded",
+    "generate": "sample.generate",
+    "Generations": "sample.generate",
+    "bound": "evaluate.text",
+    "TextBound": "evaluate.text",
+    "export": "training.export",
+    "families": "families:",
+    "InputError": "errors",
+    "example_table": "api.examples",
+    "example_config": "api.examples",
+    "example_ladder": "api.examples",
+    "example_run": "api.examples",
 }
-"""What `difflaw.NAME` finds where; imported when first asked for, so that `import difflaw` loads no torch."""
+"""Where `difflaw.NAME` lives (``module:name`` where the name is another, ``module:`` for a module itself).
+
+Imported when first asked for, so that `import difflaw` loads neither torch nor NumPy.
+"""
+
+__all__ = [
+    "Generations",
+    "InputError",
+    "Ladder",
+    "Laws",
+    "LoadedModel",
+    "Plans",
+    "Run",
+    "TextBound",
+    "__version__",
+    "bound",
+    "example_config",
+    "example_ladder",
+    "example_run",
+    "example_table",
+    "export",
+    "families",
+    "fit",
+    "generate",
+    "load",
+    "plan",
+    "published",
+    "run_ladder",
+    "train",
+]
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _LAZY:
+    if name not in _HOME:
         raise AttributeError(f"module 'difflaw' has no attribute {name!r}")
-    return getattr(import_module(_LAZY[name]), name)
+    module, colon, inner = _HOME[name].partition(":")
+    home = import_module(f"difflaw.{module}")
+    found = home if colon and not inner else getattr(home, inner or name)
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOME})

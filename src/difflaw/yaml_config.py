@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import copy
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -55,6 +56,25 @@ def load(path: Path, model: type[Model], overrides: Sequence[str] = ()) -> Model
     for override in overrides:
         _apply(raw, override)
     return validate(raw, model, str(path))
+
+
+def read_config(
+    config: Model | Mapping[str, Any] | str | Path, model: type[Model], overrides: Sequence[str] = ()
+) -> Model:
+    """A config from a file, from a dictionary, or as it is; ``overrides`` as in `load` (not for a finished config).
+
+    Raises InputError as `load`.
+    """
+    if isinstance(config, str | Path):
+        return load(Path(config), model, overrides)
+    if isinstance(config, Mapping):
+        raw = copy.deepcopy(dict(config))
+        for override in overrides:
+            _apply(raw, override)
+        return validate(raw, model, str(config.get("name", "config")))
+    if overrides:
+        raise InputError(f"{model.__name__}: overrides are for files and dictionaries; change the config itself")
+    return config
 
 
 def validate(raw: dict[str, Any], model: type[Model], where: str) -> Model:

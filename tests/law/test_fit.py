@@ -13,13 +13,13 @@ from difflaw.law import (
     compare_exponents,
     compare_optima,
     fit_laws,
-    laws_as_json,
     published_for,
     published_laws,
     read_table,
     reading,
     table_from_frame,
 )
+from difflaw.law.records import plain as as_json
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def two(truth):
 def test_order_of_rows_is_irrelevant_and_seed_decides(two):
     first = fit_laws(table_from_frame(two))
     again = fit_laws(table_from_frame(two.sample(frac=1, random_state=3)))
-    assert json.dumps(laws_as_json(first)) == json.dumps(laws_as_json(again))
+    assert json.dumps(as_json(first)) == json.dumps(as_json(again))
 
 
 def test_families_do_not_touch_each_other(two):
@@ -46,7 +46,7 @@ def test_families_do_not_touch_each_other(two):
 def test_json_is_plain_and_has_no_nan(truth):
     laws = fit_laws(table_from_frame(truth.ladder(sizes=3, step=2.5)))
     assert math.isnan(laws.families["masked"].profiles[0].vertex.ln_params_se)
-    plain = laws_as_json(laws)
+    plain = as_json(laws)
     assert json.loads(json.dumps(plain, allow_nan=False)) == plain
     assert plain["families"]["masked"]["profiles"][0]["vertex"]["ln_params_se"] is None
     assert set(plain) == {f.name for f in dataclasses.fields(laws)}
@@ -157,4 +157,4 @@ def test_hold_out_is_told_and_decides_the_form(truth):
     text = "\n".join(reading(laws))
     assert "To see how far the law can be trusted" in text
     assert "interval for one run held" in text
-    assert laws_as_json(laws)["families"]["masked"]["hold_out"]["scores"]["zero"] > 0
+    assert as_json(laws)["families"]["masked"]["hold_out"]["scores"]["zero"] > 0

@@ -13,7 +13,7 @@ import pytest
 from difflaw.errors import InputError
 from difflaw.files import write_json
 from difflaw.law import table_from_frame
-from difflaw.law.document import fit_everything
+from difflaw.law.document import fit_table
 from difflaw.law.published import published_set
 from difflaw.model.accounting import account
 from difflaw.model.config import ModelConfig, default_heads
@@ -190,7 +190,7 @@ def swept(tmp_path_factory) -> dict:
                     rows[-1]["loss"] = (1.8 + 480 * n**-0.35 + 2100 * d**-0.37) * np.exp(bend)
     table = table_from_frame(pd.DataFrame(rows).assign(flops=lambda f: 6 * f["params"] * f["tokens"], family="masked"))
     path = tmp_path_factory.mktemp("swept") / "laws.json"
-    write_json(path, fit_everything(table, within=1e6).document())
+    write_json(path, fit_table(table, within=1e6).document())
     return load_forecasts(str(path))
 
 
@@ -215,7 +215,7 @@ def test_a_table_that_repeats_its_text_is_planned_by_its_own_worth_of_repeats(tm
                 loss = 1.8 + 480 * n**-0.35 + 2100 * worth**-0.37
                 rows.append({"params": n, "tokens": unique * epochs, "epochs": epochs, "loss": loss})
     table = table_from_frame(pd.DataFrame(rows).assign(flops=lambda f: 6 * f["params"] * f["tokens"], family="ar"))
-    write_json(tmp_path / "laws.json", fit_everything(table).document())
+    write_json(tmp_path / "laws.json", fit_table(table).document())
     law = load_forecasts(str(tmp_path / "laws.json"))["ar"]
     assert law.repeats is not None
     assert math.isclose(law.repeats.R_D, 8.0, rel_tol=0.03)

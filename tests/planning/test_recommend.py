@@ -9,7 +9,7 @@ from difflaw.families import FAMILIES, get
 from difflaw.ladder.plan import model_config
 from difflaw.ladder.single import TrainConfig
 from difflaw.planning.planner import Ask
-from difflaw.planning.recommend import ONE_PASS, counter, laws_for, recommend, train_config, write_train_config
+from difflaw.planning.recommend import ONE_PASS, counter, forecasts_for, recommend, train_config, write_train_config
 from difflaw.planning.shapes import Shape
 from difflaw.yaml_config import load
 
@@ -24,7 +24,7 @@ from difflaw.yaml_config import load
     ],
 )
 def test_every_plan_is_a_config_that_train_accepts(law, ask, tmp_path):
-    plans, reasons = recommend(ask, laws_for(law, None, None, []))
+    plans, reasons = recommend(ask, forecasts_for(law, None, None, []))
     assert plans
     assert not reasons
     for p in plans:
@@ -50,18 +50,18 @@ def test_single_pass_families_are_just_those():
 
 
 def test_counts_are_the_accounts(tmp_path):
-    law = laws_for("published:gidd", None, None, ["uniform"])["uniform"]
+    law = forecasts_for("published:gidd", None, None, ["uniform"])["uniform"]
     assert counter(law)(Shape(34, 4608)).flops_per_token("method-1") == pytest.approx(5.583e10, rel=1e-4)
 
 
 def test_wrong_names():
     with pytest.raises(InputError, match="masked"):
-        laws_for("published:gidd", None, None, ["mask"])
+        forecasts_for("published:gidd", None, None, ["mask"])
     with pytest.raises(InputError, match="gidd"):
-        laws_for("published:giddy", None, None, [])
+        forecasts_for("published:giddy", None, None, [])
     with pytest.raises(InputError, match="cannot plan"):
-        laws_for("published:step-law", None, None, [])
-    (p, *_), _ = recommend(Ask(flops=1e20), laws_for("published:gidd", None, None, []))
+        forecasts_for("published:step-law", None, None, [])
+    (p, *_), _ = recommend(Ask(flops=1e20), forecasts_for("published:gidd", None, None, []))
     from dataclasses import replace
 
     with pytest.raises(InputError, match="column family"):

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,9 +13,37 @@ from difflaw.cli.options import Json
 from difflaw.errors import InputError
 
 if TYPE_CHECKING:
-    from difflaw.law.document import Fitted
+    from difflaw.law.document import Laws
 
-PAPER = ("ours", "first-paper")
+
+class Form(StrEnum):
+    """Forms of the surface."""
+
+    FREE = "free"
+    ZERO = "zero"
+    TIED = "tied"
+    KAPLAN = "kaplan"
+    FIXED = "fixed"
+    AT_MOST = "at-most"
+    AT_LEAST = "at-least"
+
+
+class Intervals(StrEnum):
+    """How a surface's intervals are made."""
+
+    AUTO = "auto"
+    HC3 = "hc3"
+    DELTA = "delta"
+    SIZES = "sizes"
+    PAIRS = "pairs"
+    PARAMETRIC = "parametric"
+
+
+class Method(StrEnum):
+    """Whose procedure."""
+
+    OURS = "ours"
+    FIRST_PAPER = "first-paper"
 
 
 def fit(
@@ -25,18 +54,15 @@ def fit(
     budget: Annotated[
         list[float] | None, typer.Option("--budget", help="FLOPs to slice at; may be given several times.")
     ] = None,
-    form: Annotated[
-        str | None,
-        typer.Option(help="Surface: free, zero, tied, kaplan, fixed, at-most, at-least; default: by hold-out."),
-    ] = None,
+    form: Annotated[Form | None, typer.Option(help="Form of the surface; default: by hold-out.")] = None,
     known_entropy: Annotated[
         float | None,
         typer.Option(help="Entropy of the text, nats per token: E is not below it (--form fixed: E is it)."),
     ] = None,
     intervals: Annotated[
-        str,
-        typer.Option(help="auto, hc3, delta, sizes (random effect of a size), pairs (bootstrap of runs), parametric."),
-    ] = "auto",
+        Intervals,
+        typer.Option(help="Of the surface; sizes: random effect of a size, pairs: bootstrap of runs."),
+    ] = Intervals.AUTO,
     noise_sd: Annotated[
         float | None, typer.Option(help="With --intervals parametric: sd of ln loss between seeds, such as 0.002.")
     ] = None,
@@ -65,8 +91,8 @@ def fit(
     params_convention: Annotated[str, typer.Option(help="How parameters were counted.")] = "unstated",
     flops_convention: Annotated[str, typer.Option(help="How FLOPs were counted.")] = "unstated",
     method: Annotated[
-        str, typer.Option(help="ours, or first-paper: also 2512.10858's own procedure, beside ours.")
-    ] = "ours",
+        Method, typer.Option(help="first-paper: also the procedure of 2512.10858, next to ours.")
+    ] = Method.OURS,
     checklist: Annotated[
         bool, typer.Option("--checklist", help="Print what a reader must know of the fit, or that it is not given.")
     ] = False,
@@ -78,8 +104,7 @@ def fit(
     json_: Json = False,
 ) -> None:
     """Fit isoFLOP profiles, compute-optimal laws and a surface; print exponents with intervals."""
-    from difflaw.law import read_table
-    from difflaw.law.document import fit_everything, refuse_empty, without_high_losses
+    from difflaw.api.fits import fit as fit_laws
 
     columns = {
         "family": family_column,
@@ -96,30 +121,28 @@ def fit(
         "epochs": epochs_column,
         "seed": seed_column,
     }
-    if method not in PAPER:
-        raise InputError(f"--method {method!r}: use ours or first-paper")
-    told = _answers(about or [])
-    data = read_table(table, {k: v for k, v in columns.items() if v is not None}, params_convention, flops_convention)
-    if max_loss is not None:
-        data = without_high_losses(data, max_loss)
-    given: Any = {"method": intervals, "noise_sd": noise_sd, "delta": delta, "within": within}
-    fitted = fit_everything(
-        data,
+    laws = fit_laws(
+        table,
+        columns={name: column for name, column in columns.items() if column is not None},
+        params_convention=params_convention,
+        flops_convention=flops_convention,
         budgets=budget or None,
-        form=form,
-        entropy=known_entropy,
-        first_paper=method == "first-paper",
+        form=None if form is None else form.value,
+        known_entropy=known_entropy,
+        intervals=intervals.value,
+        noise_sd=noise_sd,
+        delta=delta,
+        within=within,
+        max_loss=max_loss,
+        first_paper=method is Method.FIRST_PAPER,
+        about=_answers(about or []),
         seed=seed,
-        about=told,
-        **given,
+        output=output,
     )
-    refuse_empty(fitted)
-    if output is not None:
-        _write(output, fitted, table)
     if json_:
-        typer.echo(json.dumps({"laws": fitted.document(table), "reading": fitted.reading}))
+        typer.echo(json.dumps({"laws": laws.document(), "reading": list(laws.reading)}))
         return
-    _show(fitted, checklist)
+    _show(laws, checklist)
     if output is not None:
         typer.echo(f"laws.json, report.html and figures: {output}")
 
@@ -140,35 +163,19 @@ def _pair(text: str) -> tuple[str, str]:
     return key.strip(), value.strip()
 
 
-def _write(folder: Path, fitted: Fitted, table: Path) -> None:
-    from difflaw.files import room_on_disk, write_json
-    from difflaw.law import published_laws
-    from difflaw.report.figures import save_figures
-    from difflaw.report.fit_report import fit_context
-    from difflaw.report.page import write_report
-
-    entropy = fitted.options["known_entropy"]
-    with room_on_disk(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        write_json(folder / "laws.json", fitted.document(table))
-        save_figures(folder / "figures", fitted.table.frame, fitted.laws, entropy)
-        context = fit_context(fitted, table.name)
-        write_report(folder / "report.html", fitted.laws, fitted.table.frame, context, published_laws())
-
-
-def _show(fitted: Fitted, checklist: bool) -> None:
+def _show(laws: Laws, checklist: bool) -> None:
     from difflaw.cli.laws_table import print_forecasts, print_laws, print_surfaces
 
-    print_laws(fitted.laws)
-    print_surfaces(fitted.laws)
-    print_forecasts(fitted.laws)
-    for line in fitted.reading:
+    print_laws(laws)
+    print_surfaces(laws)
+    print_forecasts(laws)
+    for line in laws.reading:
         typer.echo(f"- {line}")
-    for line in fitted.beyond.missing:
+    for line in laws.extras.missing if laws.extras else ():
         typer.echo(f"- not fitted: {line}")
     if checklist:
         heading = ""
-        for item in fitted.checklist:
+        for item in laws.checklist:
             if item.heading != heading:
                 typer.echo(f"{item.heading}:")
             heading = item.heading

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from difflaw.cli.options import Cache, CompileOption, Json, Set, Workers, cache_folder, compiling, speaker
+from difflaw.cli.options import Cache, Compile, CompileOption, Json, Set, Workers, speaker
 
 if TYPE_CHECKING:
+    from difflaw.api.ladders import Ladder
     from difflaw.data.store import TokenStore
-    from difflaw.ladder.directory import LadderDirectory
     from difflaw.ladder.estimate import Estimate
     from difflaw.ladder.plan import Plan
     from difflaw.report.ladder_report import LadderReport
@@ -38,9 +38,9 @@ def run(
     threads: Annotated[
         int, typer.Option("--threads", min=1, help="Threads per cell; more than 1 changes the last digits of results.")
     ] = 1,
-    compile_: CompileOption = "auto",
+    compile_: CompileOption = Compile.AUTO,
     extend: Annotated[
-        bool, typer.Option("--extend", help="Add a changed page's cells to the ladder that is there.")
+        bool, typer.Option("--extend", help="Add a changed config file's cells to the ladder that is there.")
     ] = False,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Run failed cells again.")] = False,
     checkpoint_seconds: Annotated[
@@ -54,60 +54,38 @@ def run(
 
     Killed and run again it goes on where it was and ends with the same numbers.
     """
+    from difflaw.api.ladders import prepare_ladder, run_ladder
     from difflaw.cli.progress import LadderProgress
-    from difflaw.data.store import prepare
-    from difflaw.ladder.config import LadderConfig
-    from difflaw.ladder.directory import LadderDirectory
-    from difflaw.ladder.estimate import estimate
-    from difflaw.ladder.plan import make_plan
-    from difflaw.ladder.runner import default_workers, run_cells
-    from difflaw.yaml_config import load
 
-    started = time.monotonic()
-    config = load(file, LadderConfig, set_ or [])
-    say = speaker(json_)
-    store = prepare(config.data, cache_folder(cache), say)
-    plan = make_plan(config, store)
-    cost = estimate(plan, workers or default_workers())
+    started, say = time.monotonic(), speaker(json_)
+    prepared = prepare_ladder(file, overrides=set_ or [], workers=workers, cache=cache, say=say)
     if not json_:
-        _show_plan(plan, cost, store)
+        _show_plan(prepared.plan, prepared.cost, prepared.store)
     if dry_run:
         if json_:
-            typer.echo(json.dumps(_plan_as_json(plan, cost)))
+            typer.echo(json.dumps(_plan_as_json(prepared.plan, prepared.cost)))
         return
-    ladder = LadderDirectory(output or Path("runs") / config.name)
-    ladder.create(plan, extend)
-    if retry_failed:
-        for _, _, directory in ladder.cells():
-            if directory.status() == "failed":
-                (directory.path / "summary.json").unlink()
-    with LadderProgress(ladder, cost.peak_flops, quiet=json_) as progress:
-        run_cells(
-            ladder,
-            store.folder,
-            workers=cost.workers,
-            threads=threads,
-            longest_first=cost.seconds,
-            compile_=compiling(compile_),
-            of_shape=cost.of_shape,
-            tick=progress.tick,
-            checkpoint_seconds=checkpoint_seconds,
-        )
-    report = _report(ladder, cache)
-    if json_:
-        typer.echo(json.dumps(_report_as_json(ladder, report)))
-    else:
-        _show_report(ladder, report)
-        say(f"{time.monotonic() - started:.0f} s in all")
+    ladder = run_ladder(
+        prepared,
+        output,
+        threads=threads,
+        compile=compile_.value,
+        extend=extend,
+        retry_failed=retry_failed,
+        checkpoint_seconds=checkpoint_seconds,
+        cache=cache,
+        watch=lambda directory, cost: LadderProgress(directory, cost.peak_flops, quiet=json_),
+    )
+    _print_report(ladder, json_)
+    say(f"{time.monotonic() - started:.0f} s in all")
 
 
 @app.command("status")
 def status(folder: Folder, json_: Json = False) -> None:
     """Every cell with its state, loss and time left."""
-    from difflaw.ladder.directory import LadderDirectory
-    from difflaw.ladder.status import cell_statuses
+    from difflaw.api.ladders import Ladder
 
-    cells = cell_statuses(LadderDirectory.existing(folder))
+    cells = Ladder(folder).status()
     if json_:
         typer.echo(json.dumps([asdict(cell) for cell in cells]))
         return
@@ -131,28 +109,17 @@ def status(folder: Folder, json_: Json = False) -> None:
 @app.command("report")
 def report(folder: Folder, cache: Cache = None, json_: Json = False) -> None:
     """Rebuild table, laws, figures and page from the run directories."""
-    from difflaw.ladder.directory import LadderDirectory
+    from difflaw.api.ladders import Ladder
 
-    ladder = LadderDirectory.existing(folder)
-    written = _report(ladder, cache)
+    _print_report(Ladder(folder, cache=cache), json_)
+
+
+def _print_report(ladder: Ladder, json_: bool) -> None:
+    written = ladder.report()
     if json_:
         typer.echo(json.dumps(_report_as_json(ladder, written)))
     else:
         _show_report(ladder, written)
-
-
-def _report(ladder: LadderDirectory, cache: Path | None) -> LadderReport:
-    from difflaw.data.store import TokenStore
-    from difflaw.errors import InputError
-    from difflaw.report.ladder_report import write_ladder_report
-
-    data = ladder.description()["data"]
-    try:
-        store = TokenStore.load(cache_folder(cache) / data["key"])
-        samples = [store.decode(store.validation()[:200])]
-    except (InputError, OSError):
-        samples = []  # the cache may be gone or elsewhere; the report does without a sample
-    return write_ladder_report(ladder, samples)
 
 
 def _show_plan(plan: Plan, cost: Estimate, store: TokenStore) -> None:
@@ -219,13 +186,10 @@ def _plan_as_json(plan: Plan, cost: Estimate) -> dict[str, Any]:
     }
 
 
-def _report_as_json(ladder: LadderDirectory, report: LadderReport) -> dict[str, Any]:
-    from difflaw.ladder.status import cell_statuses
-    from difflaw.law import laws_as_json
-
+def _report_as_json(ladder: Ladder, report: LadderReport) -> dict[str, Any]:
     return {
-        "cells": [asdict(cell) for cell in cell_statuses(ladder)],
-        "laws": None if report.laws is None else laws_as_json(report.laws),
+        "cells": [asdict(cell) for cell in ladder.status()],
+        "laws": None if report.laws is None else report.laws.document(),
         "reading": list(report.reading),
         "report": str(report.page),
         "figures": [str(path) for path in report.figures],
@@ -233,7 +197,7 @@ def _report_as_json(ladder: LadderDirectory, report: LadderReport) -> dict[str, 
     }
 
 
-def _show_report(ladder: LadderDirectory, report: LadderReport) -> None:
+def _show_report(ladder: Ladder, report: LadderReport) -> None:
     from difflaw.cli.laws_table import print_laws
 
     if report.laws is not None:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-
-from difflaw.errors import InputError
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output and nothing else.")]
 Set = Annotated[
@@ -25,21 +24,23 @@ Cache = Annotated[
 Workers = Annotated[
     int | None, typer.Option("--workers", min=1, help="Cells run at the same time (default: one per processor).")
 ]
+
+
+class Compile(StrEnum):
+    """Whether steps are compiled."""
+
+    AUTO = "auto"
+    ON = "on"
+    OFF = "off"
+
+
 CompileOption = Annotated[
-    str,
+    Compile,
     typer.Option(
         "--compile",
-        metavar="auto|on|off",
         help="Compile training steps; auto: where a shape has minutes of work. A run goes on as it began.",
     ),
 ]
-
-
-def compiling(given: str) -> Any:
-    """The checked value of ``--compile``."""
-    if given not in ("auto", "on", "off"):
-        raise InputError(f"--compile {given}: use auto, on or off")
-    return given
 
 
 def cache_folder(given: Path | None) -> Path:

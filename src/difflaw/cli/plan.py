@@ -70,10 +70,10 @@ def plan(
         return
     if words:
         raise InputError(f"plan: '{words[0]}' is no word of this verb; write `plan score PLAN RUN`, or options only")
-    from difflaw.law.words import plain
+    from difflaw.law.records import plain
     from difflaw.planning.planner import Ask
     from difflaw.planning.preregister import store as keep
-    from difflaw.planning.recommend import laws_for, recommend, write_train_config
+    from difflaw.planning.recommend import forecasts_for, recommend, write_train_config
     from difflaw.planning.shapes import parse_shapes
 
     ask = Ask(
@@ -90,7 +90,7 @@ def plan(
         unique_tokens=unique_tokens,
         shapes=tuple(parse_shapes(shape or [])),
     )
-    laws = laws_for(law, context, vocab, family or [])
+    laws = forecasts_for(law, context, vocab, family or [])
     plans, reasons = recommend(ask, laws)
     if emit is not None:
         write_train_config(emit, plans[0], corpus)
@@ -140,7 +140,7 @@ def _next(words: list[str], flops: float, target: float | None, family: list[str
     from difflaw.formatting import flops as in_flops
     from difflaw.formatting import human
     from difflaw.ladder.runs import read_runs
-    from difflaw.law.words import plain
+    from difflaw.law.records import plain
     from difflaw.planning.extend import propose
 
     if len(words) != 1:

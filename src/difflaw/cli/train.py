@@ -9,52 +9,40 @@ from typing import Annotated
 
 import typer
 
-from difflaw.cli.options import Cache, CompileOption, Json, Set, cache_folder, compiling, speaker
+from difflaw.cli.options import Cache, Compile, CompileOption, Json, Set, speaker
 
 
 def train(
     config: Annotated[Path, typer.Argument(help="The run's YAML.")],
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Run directory (default runs/NAME).")] = None,
-    compile_: CompileOption = "auto",
+    compile_: CompileOption = Compile.AUTO,
     set_: Set = None,
     cache: Cache = None,
     json_: Json = False,
 ) -> None:
     """Train one model; killed and run again it goes on where it was and ends with the same numbers."""
-    from difflaw.data.store import prepare
-    from difflaw.ladder.cell import run_cell
-    from difflaw.ladder.estimate import ASSUMED_SHARE, matmul_peak
-    from difflaw.ladder.single import TrainConfig, plan_single
-    from difflaw.training.engine import default_device
-    from difflaw.training.loop import Execution
-    from difflaw.training.run_directory import RunDirectory
-    from difflaw.yaml_config import load
+    from difflaw.api.runs import prepare_run
+    from difflaw.api.runs import train as train_run
+    from difflaw.cli.progress import watch_run
 
     say = speaker(json_)
-    settings = load(config, TrainConfig, set_ or [])
-    store = prepare(settings.data, cache_folder(cache), say)
-    cell = plan_single(settings, store)
-    directory = RunDirectory(output or Path("runs") / settings.name)
-    directory.create(cell.run)
+    prepared = prepare_run(config, overrides=set_ or [], cache=cache, say=say)
+    settings, cell = prepared.config, prepared.cell
     say(
         f"{cell.run.name}: {cell.params:,} parameters ({settings.params}), {cell.tokens:,} tokens "
         f"in {cell.run.steps:,} steps, {cell.flops:.3g} FLOPs ({settings.flops})"
     )
     for derived in cell.derived:
         say(f"{derived.name} = {derived.value:.4g}: {derived.rule} [{derived.source}]")
-    from difflaw.cli.progress import watch_run
-
-    with watch_run(directory, quiet=json_):
-        eager = cell.flops / (matmul_peak(cell.run.precision) * ASSUMED_SHARE)
-        execution = Execution(device=default_device())
-        summary = run_cell(directory.path, store, execution, compiling(compile_), eager)
+    run = train_run(prepared, output, compile=compile_.value, watch=lambda folder: watch_run(folder, quiet=json_))
+    summary = run.summary
     if json_:
-        typer.echo(json.dumps(summary | {"directory": str(directory.path)}))
+        typer.echo(json.dumps({**summary, "directory": str(run.path)}))
     elif "bound" in summary:
         typer.echo(
             f"{summary['status']}: bound {summary['bound']:.4f} ± {summary['standard_error']:.4f} nats per token, "
-            f"{summary['bits_per_byte']:.4f} bits per byte, {summary['seconds']:.0f} s; {directory.path}"
+            f"{summary['bits_per_byte']:.4f} bits per byte, {summary['seconds']:.0f} s; {run.path}"
         )
     if summary["status"] != "done":
-        print(f"difflaw: {directory.path}: {summary['status']}: {summary['note']}", file=sys.stderr)
+        print(f"difflaw: {run.path}: {summary['status']}: {summary['note']}", file=sys.stderr)
         raise typer.Exit(1)

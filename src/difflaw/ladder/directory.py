@@ -71,6 +71,12 @@ class LadderDirectory:
     def _names(self) -> dict[str, Any]:
         return dict(self.description()["cells"])
 
+    def forget_failed(self) -> None:
+        """Let failed cells be run again."""
+        for _, _, run in self.cells():
+            if run.status() == "failed":
+                (run.path / "summary.json").unlink()
+
     def description(self) -> dict[str, Any]:
         """Content of ladder.json: ``config``, ``data``, ``cells``."""
         found = read_json(self.path / "ladder.json")

@@ -4,18 +4,20 @@
 >>> for line in reading(fit_laws(read_table("runs.csv"))): print(line)  # doctest: +SKIP
 """
 
+from difflaw.law.document import Laws, fit_table
 from difflaw.law.fit import fit_laws
 from difflaw.law.power import fit_power, predict_interval
 from difflaw.law.published import PublishedLaw, published_for, published_laws
-from difflaw.law.results import FamilyLaws, HoldOut, Interval, Laws, PowerLaw, Profile, Surface, Vertex
+from difflaw.law.results import FamilyLaws, FittedFamilies, HoldOut, Interval, PowerLaw, Profile, Surface, Vertex
 from difflaw.law.surface.fit import fit_surface
 from difflaw.law.surface.hold_out import hold_out, hold_out_words
 from difflaw.law.surface.predict import loss_at, optimum, surface_draws
 from difflaw.law.table.read import Table, read_table, table_from_frame
-from difflaw.law.words import compare_exponents, compare_optima, laws_as_json, reading
+from difflaw.law.words import compare_exponents, compare_optima, reading
 
 __all__ = [
     "FamilyLaws",
+    "FittedFamilies",
     "HoldOut",
     "Interval",
     "Laws",
@@ -30,9 +32,9 @@ __all__ = [
     "fit_laws",
     "fit_power",
     "fit_surface",
+    "fit_table",
     "hold_out",
     "hold_out_words",
-    "laws_as_json",
     "loss_at",
     "optimum",
     "predict_interval",

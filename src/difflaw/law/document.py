@@ -1,61 +1,117 @@
-"""Everything `difflaw fit` says of a table, as one record and as the document laws.json (schema: docs/fitting.md)."""
+"""`Laws`: everything fitted to a table as one record, which is what laws.json holds (schema: docs/fitting.md)."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
 from difflaw import __version__
 from difflaw.errors import InputError
+from difflaw.files import read_json, write_json
 from difflaw.law.checklist import Item, checklist
 from difflaw.law.extras import Beyond, fit_beyond, fit_bowls, in_words
 from difflaw.law.fit import fit_laws
-from difflaw.law.results import Laws
-from difflaw.law.surface.fit import Method
-from difflaw.law.table.read import Table
-from difflaw.law.words import laws_as_json, plain, reading
+from difflaw.law.records import plain, read_record
+from difflaw.law.results import FittedFamilies
+from difflaw.law.surface import Method
+from difflaw.law.table import Table
+from difflaw.law.words import reading
 
-SCHEMA = 1
-"""Of laws.json; rises when a key changes its meaning."""
+SCHEMA = 2
+"""Of laws.json; rises when a key changes its meaning. In 1 ``extras`` was ``beyond``, and held the standings."""
 
 
 @dataclass(frozen=True)
-class Fitted:
-    """A table with its laws, what lies beyond them, the checklist, and the options they were fitted with."""
+class Source:
+    """The table that laws were fitted to: its name, the SHA-256 of its file where it was one, its rows."""
 
-    table: Table
-    laws: Laws
-    beyond: Beyond
-    checklist: tuple[Item, ...]
-    options: Mapping[str, Any]
-
-    @property
-    def reading(self) -> list[str]:
-        """All of it in sentences."""
-        return [*reading(self.laws), *in_words(self.beyond)]
-
-    def document(self, source: Path | None = None) -> dict[str, Any]:
-        """The content of laws.json, plain JSON; ``source`` is the table's file, whose hash is kept."""
-        return {
-            "schema": SCHEMA,
-            "difflaw": __version__,
-            "source": {
-                "name": self.table.source if source is None else source.name,
-                "sha256": None if source is None else hashlib.sha256(source.read_bytes()).hexdigest(),
-                "rows": len(self.table.frame),
-            },
-            "options": plain(dict(self.options)),
-            **laws_as_json(self.laws),
-            "beyond": self.beyond.as_json(),
-            "checklist": plain(self.checklist),
-            "reading": self.reading,
-        }
+    name: str = "not given"
+    sha256: str | None = None
+    rows: int = 0
 
 
-def fit_everything(
+@dataclass(frozen=True)
+class Laws(FittedFamilies):
+    """The laws of every family of a table, with all that was fitted beside them and how.
+
+    ``families`` holds a `results.FamilyLaws` by name. `write` and `read` are each other's inverse.
+    """
+
+    extras: Beyond | None = None
+    """Batch and rate, repeated data, families fitted jointly, the first paper's own procedure."""
+    checklist: tuple[Item, ...] = ()
+    """What a reader must know before believing a law, or that it is not given."""
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """What `fit_table` was asked."""
+    source: Source = Source()
+    recipe: Mapping[str, Any] | None = None
+    """How the runs were trained (`training.recipe.Recipe`), where a ladder says so."""
+    reading: tuple[str, ...] = ()
+    """All of it in sentences."""
+    path: Path | None = field(default=None, compare=False, repr=False)
+    """The file these laws were read from."""
+
+    def document(self) -> dict[str, Any]:
+        """The content of laws.json: plain JSON, NaN as null; the odds of the families stand under ``standings``."""
+        own = {f.name: plain(getattr(self, f.name)) for f in fields(self) if f.name not in ("path", "extras")}
+        extras = None if self.extras is None else self.extras.as_json()
+        standings = extras.pop("standings") if extras else []
+        return {"schema": SCHEMA, "difflaw": __version__, **own, "standings": standings, "extras": extras}
+
+    def write(self, path: str | Path) -> Path:
+        """Write laws.json (a folder gets one of that name); returns the file.
+
+        >>> import difflaw, tempfile, pathlib
+        >>> laws = difflaw.fit(difflaw.example_table())
+        >>> file = laws.write(pathlib.Path(tempfile.mkdtemp()) / "laws.json")
+        >>> difflaw.Laws.read(file).document() == laws.document()
+        True
+        """
+        path = Path(path)
+        path = path / "laws.json" if path.is_dir() else path
+        write_json(path, self.document())
+        return path
+
+    @classmethod
+    def read(cls, path: str | Path) -> Laws:
+        """The laws in a laws.json, or in a folder that holds one (of a ladder, or of ``difflaw fit -o``).
+
+        Raises:
+            InputError: no such file, or not a laws.json; names the key that is missing or malformed.
+        """
+        path = Path(path)
+        path = path / "laws.json" if path.is_dir() else path
+        raw = read_json(path)
+        if not isinstance(raw, dict) or not isinstance(raw.get("families"), dict):
+            raise InputError(
+                f"{path}: holds no laws; give a laws.json written by `difflaw fit` or `difflaw ladder run`"
+            )
+        schema = raw.get("schema", 1)
+        if not isinstance(schema, int) or schema > SCHEMA:
+            raise InputError(f"{path}: schema {schema} is of a newer version of difflaw; this one reads up to {SCHEMA}")
+        extras = raw.get("extras", raw.get("beyond"))
+        if isinstance(extras, dict) and "standings" in raw:
+            extras = {**extras, "standings": raw["standings"]}
+        raw = {key: value for key, value in raw.items() if key not in ("extras", "beyond", "standings")}
+        try:
+            found = read_record(cls, raw)
+            return replace(found, extras=None if extras is None else _read_extras(extras), path=path)
+        except ValueError as error:
+            raise InputError(f"{path}: {error}; write the file again") from None
+
+
+def _read_extras(raw: Any) -> Beyond:
+    """Extras as `Beyond.as_json` writes them: standings are a list there."""
+    if isinstance(raw, dict) and isinstance(raw.get("standings"), list):
+        standings = {float(at["flops"]): at["families"] for at in raw["standings"]}
+        raw = {**raw, "standings": standings}
+    return read_record(Beyond, raw, "extras")
+
+
+def fit_table(
     table: Table,
     *,
     budgets: Sequence[float] | None = None,
@@ -68,14 +124,19 @@ def fit_everything(
     first_paper: bool = False,
     seed: int = 0,
     about: Mapping[str, str] | None = None,
-) -> Fitted:
-    """Bowls, laws, what lies beyond them, and the checklist; arguments as in `fit_laws`, `fit_beyond`, `checklist`.
+    file: Path | None = None,
+    recipe: Mapping[str, Any] | None = None,
+) -> Laws:
+    """Everything a table says: batch and rate, the laws of every family, extras, and the checklist.
+
+    Arguments as in `fit_laws`, `fit_extras` and `checklist`; ``file`` is where the table came from (its hash is kept),
+    ``recipe`` how its runs were trained.
 
     Raises:
         InputError: options that make no sense.
     """
-    bowls = fit_bowls(table)
-    laws = fit_laws(
+    hyperparameters = fit_bowls(table)
+    families = fit_laws(
         table,
         budgets=budgets,
         seed=seed,
@@ -85,9 +146,9 @@ def fit_everything(
         entropy=entropy,
         method=method,
         noise_sd=noise_sd,
-        bowls=bowls[0],
+        bowls=hyperparameters[0],
     )
-    beyond = fit_beyond(table, laws, seed=seed, first_paper=first_paper, bowls=bowls)
+    extras = fit_beyond(table, families, seed=seed, first_paper=first_paper, bowls=hyperparameters)
     options = {
         "budgets": None if budgets is None else list(budgets),
         "form": form,
@@ -99,15 +160,29 @@ def fit_everything(
         "method": "first-paper" if first_paper else "ours",
         "seed": seed,
     }
-    return Fitted(table, laws, beyond, checklist(table, laws, about), options)
+    return Laws(
+        **{f.name: getattr(families, f.name) for f in fields(families)},
+        extras=extras,
+        checklist=checklist(table, families, about),
+        options=options,
+        source=_source(table, file),
+        recipe=recipe,
+        reading=(*reading(families), *in_words(extras)),
+    )
 
 
-def refuse_empty(fitted: Fitted) -> None:
+def _source(table: Table, file: Path | None) -> Source:
+    if file is None:
+        return Source(table.source, None, len(table.frame))
+    return Source(file.name, hashlib.sha256(file.read_bytes()).hexdigest(), len(table.frame))
+
+
+def refuse_empty(laws: Laws, table: Table) -> None:
     """InputError, naming what to run, where a table carries no law at all: one budget, two sizes, a single ray."""
-    families = fitted.laws.families.values()
-    if any(f.params_law or f.surface for f in families) or fitted.beyond.batch_and_rate:
+    families = laws.families.values()
+    if any(f.params_law or f.surface for f in families) or (laws.extras and laws.extras.batch_and_rate):
         return
-    frame: Any = fitted.table.frame
+    frame: Any = table.frame
     have = []
     for family in families:
         rows = frame[frame["family"] == family.family]
@@ -117,18 +192,16 @@ def refuse_empty(fitted: Fitted) -> None:
             f"count{'s' * (lengths != 1)}, {len(family.profiles)} budget{'s' * (len(family.profiles) != 1)} with "
             f"profiles"
         )
-    doubts = next((w for f in families for w in f.warnings), "")
+    reason = next((w for f in families for w in f.warnings), "")
     raise InputError(
-        f"{fitted.table.source}: no law can be fitted ({'; '.join(have)})"
-        + (f": {doubts}" if doubts else "")
+        f"{table.source}: no law can be fitted ({'; '.join(have)})"
+        + (f": {reason}" if reason else "")
         + ".\nRun at least two budgets with five sizes each, spaced by a factor 1.5 to 2 around the best size."
     )
 
 
 def without_high_losses(table: Table, most: float) -> Table:
     """The table without rows whose loss lies above ``most`` (nats per token), which are listed as excluded."""
-    from dataclasses import replace
-
     frame: Any = table.frame
     high = frame["loss"] > most
     if high.all():

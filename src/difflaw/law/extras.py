@@ -15,13 +15,13 @@ from difflaw.formatting import human
 from difflaw.law.fit import AHEAD, at_bottom
 from difflaw.law.hyperparameters import Bowl, fit_bowl
 from difflaw.law.isoflop.first_paper import PaperLaw, batch_law, frontier, rate_law
+from difflaw.law.records import plain
 from difflaw.law.repeated_data import DataLimitedLaw, FormName, fit_data_limited
 from difflaw.law.results import FamilyLaws, Laws
 from difflaw.law.surface.joint import JointFit, Standing, fit_joint, standings, standings_in_words
 from difflaw.law.surface.minimum import MANY_ROWS
 from difflaw.law.table.read import Table
 from difflaw.law.table.trim import surface_rows
-from difflaw.law.words import plain
 
 FORMS: tuple[FormName, ...] = ("saturating", "overfitting")
 FEWEST_RUNS = 18

@@ -239,8 +239,8 @@ class FamilyLaws:
 
 
 @dataclass(frozen=True)
-class Laws:
-    """The laws of a table, its conventions, what was left out and why, and what to distrust."""
+class FittedFamilies:
+    """The laws of each family of a table, its conventions, what was left out and why, and what to distrust."""
 
     families: dict[str, FamilyLaws]
     params_convention: str
@@ -249,3 +249,6 @@ class Laws:
     excluded: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     notes: dict[str, str] = field(default_factory=dict)
+
+
+Laws = FittedFamilies  # until callers are renamed

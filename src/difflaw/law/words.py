@@ -1,39 +1,15 @@
-"""Laws as plain JSON, and read aloud: what the data say, what they cannot say, and how far."""
+"""Laws read aloud: what the data say, what they cannot say, and how far."""
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from itertools import combinations
-from typing import Any
-
-import numpy as np
 
 from difflaw.formatting import flops as in_flops
 from difflaw.formatting import human
 from difflaw.law.power import quantile
 from difflaw.law.results import FamilyLaws, Laws, PowerLaw
 from difflaw.law.surface.hold_out import hold_out_words
-
-
-def laws_as_json(laws: Laws) -> dict[str, Any]:
-    """Nested dicts, lists, strings and finite numbers; NaN and infinity become null. Field names are the records'."""
-    return plain(laws)
-
-
-def plain(value: Any) -> Any:
-    """Records, dicts, lists and numbers as JSON can hold them; NaN and infinity become None."""
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
-    if isinstance(value, dict):
-        return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [plain(item) for item in value]
-    if isinstance(value, np.generic):
-        return plain(value.item())
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    return value
 
 
 def reading(laws: Laws) -> list[str]:

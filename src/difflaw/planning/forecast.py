@@ -9,12 +9,11 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 from difflaw.conventions import FLOP_CONVENTIONS, PARAMETER_CONVENTIONS, UNSTATED
 from difflaw.errors import InputError
-from difflaw.files import read_json
+from difflaw.law.document import Laws
 from difflaw.law.power import predict_interval, quantile
 from difflaw.law.published import (
     HyperLaw,
@@ -161,8 +160,8 @@ class Forecast:
         return max(flops / high, low / flops, 1.0)
 
 
-def load_forecasts(law: str, context: int | None = None, vocab_size: int | None = None) -> dict[str, Forecast]:
-    """Forecasts by family from "published:NAME" or a laws.json written by `difflaw fit`.
+def load_forecasts(law: str | Laws, context: int | None = None, vocab_size: int | None = None) -> dict[str, Forecast]:
+    """Forecasts by family from laws, from "published:NAME", or from a laws.json written by `difflaw fit`.
 
     Args:
         law: which law.
@@ -172,13 +171,16 @@ def load_forecasts(law: str, context: int | None = None, vocab_size: int | None 
     Raises:
         InputError: unknown name, unreadable or foreign file, or a law with no family to plan for.
     """
-    if law.startswith("published:"):
+    if isinstance(law, Laws):
+        out = _from_document(law.document(), str(law.path or law.source.name))
+    elif law.startswith("published:"):
         found = published_set(law.removeprefix("published:"))
         out = {name: f for name, family in found.families.items() if (f := _published(found, family)) is not None}
         if not out:
             raise InputError(f"--law {law}: gives no best size with its coefficient, so it cannot plan; {found.title}")
     else:
-        out = _from_file(Path(law))
+        found = Laws.read(law)
+        out = _from_document(found.document(), str(found.path))
     changes = {"context": context, "vocab_size": vocab_size}
     changes = {key: value for key, value in changes.items() if value is not None}
     return {name: replace(forecast, **changes) for name, forecast in out.items()}
@@ -296,20 +298,16 @@ def _form(raw: Mapping[str, Any], size: str) -> Form:
 # -- laws.json of `difflaw fit` -------------------------------------------------------------------------------------
 
 
-def _from_file(path: Path) -> dict[str, Forecast]:
-    path = path / "laws.json" if path.is_dir() else path
-    raw = read_json(path)
-    families = raw.get("families") if isinstance(raw, dict) else None
-    if not isinstance(families, dict):
-        raise InputError(f"{path}: holds no laws; give a laws.json written by `difflaw fit` or `difflaw ladder run`")
+def _from_document(raw: Mapping[str, Any], path: str) -> dict[str, Forecast]:
+    """Forecasts from `Laws.document`; ``path`` names it in messages."""
     conventions = _conventions(raw, path)
     out: dict[str, Forecast] = {}
     reasons = []
-    for name, fields in families.items():
+    for name, fields in raw["families"].items():
         try:
             forecast = _fitted(name, fields, conventions, path)
             if forecast is not None:
-                forecast = _with_own(forecast, raw.get("beyond") or {})
+                forecast = _with_own(forecast, raw.get("extras") or {})
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise InputError(f"{path}: family '{name}': {error} is missing or malformed; write it again") from None
         if forecast is None:
@@ -322,7 +320,7 @@ def _from_file(path: Path) -> dict[str, Forecast]:
     return {name: replace(forecast, notes=(*forecast.notes, *missing)) for name, forecast in out.items()}
 
 
-def _conventions(raw: Mapping[str, Any], path: Path) -> tuple[str, str, tuple[str, ...]]:
+def _conventions(raw: Mapping[str, Any], path: str) -> tuple[str, str, tuple[str, ...]]:
     """(params, FLOPs, notes) of a file; unstated counting is read as the commonest, and said."""
     params, flops = raw.get("params_convention", UNSTATED), raw.get("flops_convention", UNSTATED)
     notes = []
@@ -339,7 +337,7 @@ def _conventions(raw: Mapping[str, Any], path: Path) -> tuple[str, str, tuple[st
 
 
 def _fitted(
-    name: str, raw: Mapping[str, Any], conventions: tuple[str, str, tuple[str, ...]], path: Path
+    name: str, raw: Mapping[str, Any], conventions: tuple[str, str, tuple[str, ...]], path: str
 ) -> Forecast | None:
     params, flops, notes = conventions
     size, loss = (_power(raw.get(key)) for key in ("flops_per_token_law", "loss_law"))

@@ -14,7 +14,7 @@ from difflaw import __version__
 from difflaw.errors import InputError
 from difflaw.files import read_json, write_json
 from difflaw.law.power import quantile
-from difflaw.law.words import plain
+from difflaw.law.records import plain
 from difflaw.planning.forecast import AUTOREGRESSIVE
 from difflaw.planning.planner import RunPlan
 

@@ -12,6 +12,7 @@ import yaml
 from difflaw.errors import InputError
 from difflaw.files import read_json, write_atomically
 from difflaw.formatting import human
+from difflaw.law.document import Laws
 from difflaw.model.accounting import Account, account
 from difflaw.model.config import ModelConfig, default_heads
 from difflaw.planning.forecast import Forecast, load_forecasts
@@ -53,21 +54,33 @@ def counter(law: Forecast) -> Count:
     return count
 
 
-def laws_for(source: str, context: int | None, vocab_size: int | None, families: Sequence[str]) -> dict[str, Forecast]:
-    """Forecasts by family; of a ladder's folder with the context and vocabulary that its runs had.
+def forecasts_for(
+    laws: Laws | str | Path, context: int | None = None, vocab_size: int | None = None, families: Sequence[str] = ()
+) -> dict[str, Forecast]:
+    """Forecasts by family; of a ladder's laws with the context and vocabulary that its runs had.
 
     InputError for a family the law does not have.
     """
-    page = Path(source) / "ladder.json"
-    if not source.startswith("published:") and page.exists():
-        described = read_json(page)
+    if not isinstance(laws, Laws) and not str(laws).startswith("published:"):
+        laws = Laws.read(laws)
+    if isinstance(laws, Laws):
+        described = _ladder_of(laws)
         context = context or described.get("config", {}).get("context")
         vocab_size = vocab_size or described.get("data", {}).get("vocab_size")
-    found = load_forecasts(source, context, vocab_size)
+        name = str(laws.path or laws.source.name)
+    else:
+        laws = name = str(laws)
+    found = load_forecasts(laws, context, vocab_size)
     for family in families:
         if family not in found:
-            raise InputError(f"--family {family}: {source} has {', '.join(found)}")
+            raise InputError(f"--family {family}: {name} has {', '.join(found)}")
     return {name: law for name, law in found.items() if not families or name in families}
+
+
+def _ladder_of(laws: Laws) -> dict[str, Any]:
+    """The description of the ladder in whose folder these laws lie, or nothing."""
+    described = laws.path.with_name("ladder.json") if laws.path is not None else None
+    return read_json(described) if described is not None and described.exists() else {}
 
 
 def recommend(ask: Ask, laws: dict[str, Forecast]) -> tuple[list[RunPlan], list[str]]:

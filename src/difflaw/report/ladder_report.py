@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from difflaw import __version__
 from difflaw.errors import InputError
-from difflaw.files import room_on_disk, write_atomically, write_json
+from difflaw.files import room_on_disk, write_atomically
 from difflaw.ladder.directory import LadderDirectory
 from difflaw.ladder.status import cell_statuses
 from difflaw.ladder.table import ladder_table
-from difflaw.law import Laws, published_laws, table_from_frame
-from difflaw.law.document import Fitted, fit_everything
+from difflaw.law import Laws, fit_table, published_laws, table_from_frame
+from difflaw.law.document import Source
 from difflaw.report.figures import save_figures
 from difflaw.report.page import write_report
+from difflaw.training.recipe import Recipe
 
 
 @dataclass(frozen=True)
@@ -40,9 +42,8 @@ def write_ladder_report(ladder: LadderDirectory, samples: Sequence[str] = ()) ->
     description = ladder.description()
     config, data = description["config"], description["data"]
     table = ladder_table(ladder)
-    fitted = _fit(table, config, _about(config, data))
-    laws = fitted.laws if fitted else None
-    words = tuple(fitted.reading) if fitted is not None else ("Too little has finished to fit a law.",)
+    laws = fit_ladder(ladder, table)
+    words = laws.reading if laws is not None else ("Too little has finished to fit a law.",)
     floor = data.get("entropy_floor")
     cells = [asdict(cell) | {"cell": cell.name} for cell in cell_statuses(ladder)]
     derived = {(entry["name"], entry["rule"]): entry for _, cell, _ in ladder.cells() for entry in cell["derived"]}
@@ -59,27 +60,37 @@ def write_ladder_report(ladder: LadderDirectory, samples: Sequence[str] = ()) ->
         "hyperparameters": list(derived.values()),
         "reading": list(words),
     }
-    if fitted is not None:
-        context |= {"checklist": [vars(item) for item in fitted.checklist], "beyond": fitted.beyond}
+    if laws is not None:
+        context |= {"checklist": [vars(item) for item in laws.checklist], "beyond": laws.extras}
     with room_on_disk(ladder.path):
         buffer = io.BytesIO()
         table.to_parquet(buffer, index=False)
         table_path = write_atomically(ladder.path / "table.parquet", buffer.getvalue())
         write_atomically(ladder.path / "table.csv", table.to_csv(index=False))
-        if fitted is not None:
-            write_json(ladder.path / "laws.json", fitted.document(table_path))
+        if laws is not None:
+            source = Source("table.parquet", hashlib.sha256(buffer.getvalue()).hexdigest(), len(table))
+            laws = replace(laws, source=source)
+            laws.write(ladder.path / "laws.json")
         figures = save_figures(ladder.path / "figures", table, laws, floor)
         page = write_report(ladder.path / "report.html", laws, table, context, published_laws())
     return LadderReport(laws, words, page, tuple(figures), table_path)
 
 
-def _fit(rows: Any, config: dict[str, Any], about: dict[str, str]) -> Fitted | None:
-    """Laws of what has finished, or None when the table is still too small for any."""
+def fit_ladder(ladder: LadderDirectory, rows: Any = None) -> Laws | None:
+    """The laws of a ladder's rows (default: of its runs as they are now); None while too little has finished."""
+    rows = ladder_table(ladder) if rows is None else rows
     if rows.empty:
         return None
+    description = ladder.description()
+    config = description["config"]
+    recipe = Recipe.model_validate({key: config[key] for key in Recipe.model_fields if key in config})
     try:
-        table = table_from_frame(rows, source="the ladder's table")
-        return fit_everything(table, budgets=config["budgets"] or None, about=about)
+        return fit_table(
+            table_from_frame(rows, source="the ladder's table"),
+            budgets=config["budgets"] or None,
+            about=_about(config, description["data"]),
+            recipe=recipe.written(),
+        )
     except InputError:
         if set(rows["status"]) & {"done"}:
             raise

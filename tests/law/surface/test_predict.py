@@ -8,13 +8,13 @@ import pytest
 from difflaw.errors import InputError
 from difflaw.law import fit_surface
 from difflaw.law.power import hc3
+from difflaw.law.records import plain as as_json
 from difflaw.law.results import HoldOut
 from difflaw.law.surface.bootstrap import bootstrap
 from difflaw.law.surface.covariance import condition, equal_noise, sandwich
 from difflaw.law.surface.forms import make_form
 from difflaw.law.surface.minimum import canonical, find_minimum, mad_delta
 from difflaw.law.surface.predict import loss_at, optimum, surface_draws
-from difflaw.law.words import laws_as_json
 
 
 def columns(frame):
@@ -78,12 +78,12 @@ def test_order_of_rows_and_seed(truth):
     frame = truth.ladder(seed=2, sd=0.003)
     for method in ("hc3", "pairs"):
         texts = {
-            json.dumps(laws_as_json(fit_surface(*columns(f), method=method, resamples=300, seed=5)[0]))
+            json.dumps(as_json(fit_surface(*columns(f), method=method, resamples=300, seed=5)[0]))
             for f in (frame, frame.sample(frac=1, random_state=1), frame.iloc[::-1])
         }
         assert len(texts) == 1
     other = fit_surface(*columns(frame), method="pairs", resamples=300, seed=6)[0]
-    assert json.dumps(laws_as_json(other)) not in texts
+    assert json.dumps(as_json(other)) not in texts
 
 
 def test_hold_out_widens_only_beyond_the_range(surface):

@@ -381,6 +381,6 @@ def optimum(
 
 def as_json(fit: JointFit, found: Mapping[float, Sequence[Standing]]) -> dict[str, Any]:
     """Fit and standings by budget as plain JSON."""
-    from difflaw.law.words import plain
+    from difflaw.law.records import plain
 
     return {"fit": plain(fit), "standings": {f"{c:g}": plain(list(s)) for c, s in found.items()}}
