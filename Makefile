@@ -29,6 +29,7 @@ bench: $(READY)
 	$(BIN)/python benchmarks/all.py $(if $(ALL),--all)
 
 map: $(READY)
+	$(BIN)/python tests/api_page.py
 	$(BIN)/python tests/code_map.py
 
 clean:

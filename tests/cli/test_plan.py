@@ -61,8 +61,8 @@ def test_bad_questions(difflaw, tmp_path):
     (tmp_path / "odd.json").write_text('{"families": {"x": {"flops_per_token_law": {"y": 1}}}}')
     refused(difflaw("plan", "--flops", "1e20", "--law", tmp_path / "odd.json"), "odd.json", "x")
     refused(difflaw("plan", "--flops", "1e20", "--family", "mask"), "masked")
-    refused(difflaw("plan", "scores"), "plan score PLAN RUN")
-    refused(difflaw("plan", "score", "one"), "PLAN RUN")
+    refused(difflaw("plan", "scores"), "Did you mean 'score'")
+    refused(difflaw("plan", "score", "one"), "RUN")
     refused(difflaw("plan", "score", tmp_path / "p.json", tmp_path), "no such file")
 
 
@@ -75,17 +75,20 @@ def test_beyond_reason_warns(difflaw):
 
 def test_next_cells_of_a_table(difflaw, tmp_path):
     planted().to_csv(tmp_path / "t.csv", index=False)
-    outcome = difflaw("plan", "--next", "3e18", tmp_path / "t.csv", "--json")
+    outcome = difflaw("plan", "next", tmp_path / "t.csv", "--flops", "3e18", "--json")
     assert outcome.code == 0, outcome.err
     (proposal,) = json.loads(outcome.out)["proposals"]
     found = proposal["found"]
     assert 0 < found["flops"] <= 3e18 * (1 + 1e-9)
     assert found["loss_se"][1] < found["loss_se"][0]
-    shown = difflaw("plan", "--next", "3e18", tmp_path / "t.csv")
+    before = difflaw("plan", "--next", "3e18", tmp_path / "t.csv", "--json")
+    assert before.out == outcome.out
+    assert "plan --next is now: difflaw plan next" in before.err
+    shown = difflaw("plan", "next", tmp_path / "t.csv", "--flops", "3e18")
     assert "parameters on" in shown.out
-    refused(difflaw("plan", "--next", "3e18"), "LADDER")
-    refused(difflaw("plan", "--next", "-1", tmp_path / "t.csv"), "--next")
-    refused(difflaw("plan", "--next", "1e18", tmp_path), "ladder.json")
+    refused(difflaw("plan", "next", "--flops", "3e18"), "LADDER")
+    refused(difflaw("plan", "next", tmp_path / "t.csv", "--flops", "-1"), "--flops")
+    refused(difflaw("plan", "next", tmp_path, "--flops", "1e18"), "ladder.json")
 
 
 def test_odds_of_the_families(difflaw, tmp_path):

@@ -63,10 +63,10 @@ def plan(
     >>> import difflaw
     >>> best = difflaw.plan("published:gidd", flops=1e21)[0]
     >>> best.family, best.layers, best.width, round(best.loss, 2)
-    ('masked', 20, 2048, 2.42)
+    ('masked', 21, 2816, 2.41)
     >>> laws = difflaw.fit(difflaw.example_table())
     >>> [p.family for p in difflaw.plan(laws, flops=1e20)]
-    ['uniform', 'masked']
+    ['masked', 'uniform']
 
     Args:
         laws: what `difflaw.fit` returns, a laws.json, a ladder's folder, or "published:NAME" (`difflaw.published`).

@@ -18,12 +18,12 @@ app = typer.Typer(
 )
 app.add_typer(ladder.app, name="ladder")
 app.add_typer(data.app, name="data")
+app.add_typer(plan.app, name="plan")
 app.command("train")(train.train)
 app.command("distill")(distill.distill)
 app.command("doctor")(doctor.doctor)
 app.command("export")(export.export)
 app.command("fit")(fit.fit)
-app.command("plan")(plan.plan)
 app.command("sample")(sample.sample)
 
 

@@ -1,26 +1,41 @@
-"""`difflaw plan`: the run that a law recommends, its forecast stored and scored, the next cells of a ladder."""
+"""`difflaw plan`: the run that a law recommends; `plan score` judges it afterwards, `plan next` proposes cells."""
 
 from __future__ import annotations
 
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from difflaw.cli.options import Json
-from difflaw.errors import InputError
 
 if TYPE_CHECKING:
-    from difflaw.planning.planner import RunPlan
+    from difflaw.planning.extend import Proposal
 
 
+class _Plan(TyperGroup):
+    """Reads `plan --next FLOPS LADDER [--flops TARGET]`, as it was written up to 0.1, as `plan next`."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        args = [part for arg in args for part in (arg.split("=", 1) if arg.startswith("--next=") else [arg])]
+        if "--next" in args and args[-1] != "--next":
+            at = args.index("--next")
+            spent, rest = args[at + 1], [*args[:at], *args[at + 2 :]]
+            rest = ["--target" + arg.removeprefix("--flops") if arg.startswith("--flops") else arg for arg in rest]
+            args = ["next", *rest, "--flops", spent]
+            print(f"difflaw: plan --next is now: difflaw plan {' '.join(args)}", file=sys.stderr)
+        return super().parse_args(ctx, args)
+
+
+app = typer.Typer(cls=_Plan, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
+
+
+@app.callback()
 def plan(
-    words: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="[score PLAN RUN | LADDER]", help="Score a run against a plan; the ladder of --next."),
-    ] = None,
+    ctx: typer.Context,
     law: Annotated[
         str, typer.Option("--law", help="published:NAME, a laws.json, or a ladder's folder.")
     ] = "published:gidd",
@@ -55,28 +70,19 @@ def plan(
     runs: Annotated[
         Path | None, typer.Option("--runs", help="Ladder or table: say which family wins at --flops, how likely.")
     ] = None,
-    next_: Annotated[
-        float | None, typer.Option("--next", help="FLOPs to spend on more cells of the ladder LADDER.")
-    ] = None,
     json_: Json = False,
 ) -> None:
     """Family, size, tokens, batch, rate and loss for what you have; `plan score PLAN RUN` judges it afterwards."""
-    words = words or []
-    if words[:1] == ["score"]:
-        _score(words[1:], json_)
+    if ctx.invoked_subcommand is not None:
         return
-    if next_ is not None:
-        _next(words, next_, flops, family, json_)
-        return
-    if words:
-        raise InputError(f"plan: '{words[0]}' is no word of this verb; write `plan score PLAN RUN`, or options only")
+    from difflaw.api.plans import plan as make_plans
+    from difflaw.cli.plan_table import print_plans
     from difflaw.law.records import plain
-    from difflaw.planning.planner import Ask
     from difflaw.planning.preregister import store as keep
-    from difflaw.planning.recommend import forecasts_for, recommend, write_train_config
-    from difflaw.planning.shapes import parse_shapes
+    from difflaw.planning.recommend import forecasts_for, write_train_config
 
-    ask = Ask(
+    plans = make_plans(
+        law,
         flops=flops,
         tokens=tokens,
         params=params,
@@ -88,10 +94,11 @@ def plan(
         inference_tokens=inference_tokens,
         inference_passes=inference_passes,
         unique_tokens=unique_tokens,
-        shapes=tuple(parse_shapes(shape or [])),
+        shapes=shape or [],
+        families=family or [],
+        context=context,
+        vocab_size=vocab,
     )
-    laws = forecasts_for(law, context, vocab, family or [])
-    plans, reasons = recommend(ask, laws)
     if emit is not None:
         write_train_config(emit, plans[0], corpus)
     if store is not None:
@@ -99,35 +106,39 @@ def plan(
     if figure is not None:
         from difflaw.report.regret import save_regret_map
 
-        save_regret_map(figure, plans, laws)
-    odds, told = [], []
+        save_regret_map(figure, plans, forecasts_for(law, context, vocab, family or []))
+    odds, lines = [], []
     if runs is not None:
         from difflaw.ladder.runs import read_runs
         from difflaw.planning.extend import winner
 
-        odds, told = winner(read_runs(runs)[0], flops if flops is not None else plans[0].flops)
+        odds, lines = winner(read_runs(runs)[0], flops if flops is not None else plans[0].flops)
     if json_:
-        shown = {"law": law, "plans": [plain(p) for p in plans], "without": reasons, "odds": plain(odds)}
+        shown = {"law": law, "plans": [plain(p) for p in plans], "without": plans.without, "odds": plain(odds)}
         typer.echo(json.dumps(shown))
         return
-    _show(plans)
-    for line in told:
+    print_plans(plans)
+    for line in lines:
         typer.echo(line)
-    for reason in reasons:
+    for reason in plans.without:
         print(f"no plan: {reason}", file=sys.stderr)
     for path, what in ((emit, f"config of {plans[0].family}"), (store, "forecast"), (figure, "regret map")):
         if path is not None:
             typer.echo(f"{what}: {path}")
 
 
-def _score(words: list[str], json_: bool) -> None:
+@app.command("score")
+def score(
+    stored: Annotated[Path, typer.Argument(metavar="PLAN", help="A forecast kept with --store.")],
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of the finished run.")],
+    json_: Json = False,
+) -> None:
+    """Judge a finished run against the forecast stored before it: error, intervals, and what was not as planned."""
     from dataclasses import asdict
 
-    from difflaw.planning.preregister import score
+    from difflaw.planning.preregister import score as judge
 
-    if len(words) != 2:
-        raise InputError("plan score: give the stored plan and the run's folder: difflaw plan score PLAN RUN")
-    result = score(Path(words[0]), Path(words[1]))
+    result = judge(stored, run)
     if json_:
         typer.echo(json.dumps(asdict(result)))
         return
@@ -136,22 +147,35 @@ def _score(words: list[str], json_: bool) -> None:
         typer.echo(f"- not as planned: {difference}")
 
 
-def _next(words: list[str], flops: float, target: float | None, family: list[str] | None, json_: bool) -> None:
-    from difflaw.formatting import flops as in_flops
-    from difflaw.formatting import human
+@app.command("next")
+def next_cells(
+    ladder: Annotated[Path, typer.Argument(metavar="LADDER", help="A ladder's folder, or a table of runs.")],
+    flops: Annotated[float, typer.Option("--flops", help="FLOPs to spend on more cells.")],
+    target: Annotated[
+        float | None, typer.Option("--target", help="Budget whose forecast is to become surer (default: 50 times).")
+    ] = None,
+    family: Annotated[list[str] | None, typer.Option("--family", help="Only this family; may be repeated.")] = None,
+    json_: Json = False,
+) -> None:
+    """The cells that would make a ladder's forecast surer, for so many FLOPs."""
     from difflaw.ladder.runs import read_runs
     from difflaw.law.records import plain
     from difflaw.planning.extend import propose
 
-    if len(words) != 1:
-        raise InputError("plan --next FLOPS LADDER: give one ladder's folder, or a table of runs")
-    table, described = read_runs(Path(words[0]))
+    table, described = read_runs(ladder)
     proposals, reasons = propose(table, flops, target, family or [], described)
     if json_:
         typer.echo(json.dumps({"proposals": [plain(p) for p in proposals], "without": reasons}))
         return
     for reason in reasons:
         print(f"no proposal: {reason}", file=sys.stderr)
+    _show_proposals(proposals, flops)
+
+
+def _show_proposals(proposals: list[Proposal], flops: float) -> None:
+    from difflaw.formatting import flops as in_flops
+    from difflaw.formatting import human
+
     for p in proposals:
         found = p.found
         typer.echo(
@@ -167,61 +191,3 @@ def _next(words: list[str], flops: float, target: float | None, family: list[str
         for line in p.warnings:
             typer.echo(f"  - {line}")
     typer.echo("These errors hold as far as the law E + A/N^alpha + B/D^beta does; candidates lie within 4.5 times N*.")
-
-
-def _show(plans: list[RunPlan]) -> None:
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-
-    from difflaw.formatting import flops as in_flops
-    from difflaw.formatting import human
-
-    one = plans[0]
-    table = Table(box=box.SIMPLE_HEAD, title=f"Plans by {one.law}", title_justify="left")
-    headings = ("family", "shape", "N", "D", "FLOPs", "batch (within .25 %)", "lr", "steps", "loss", "law 95 %")
-    for heading in (*headings, "one run 95 %", "regret", f"{one.gpu} hours"):
-        table.add_column(heading, no_wrap=True)
-    for p in plans:
-        flat = f" [{human(p.batch_flat[0])}, {human(p.batch_flat[1])}]" if p.batch_flat else ""
-        law, run = (f"[{i.low:.3f}, {i.high:.3f}]" if i else "not given" for i in (p.loss_interval, p.run_interval))
-        epochs = f" ({p.epochs:.3g} epochs)" if p.epochs else ""
-        table.add_row(
-            p.family,
-            f"{p.layers}x{p.width}",
-            human(p.params),
-            human(p.tokens) + epochs,
-            f"{p.flops:.3g}",
-            human(p.batch_tokens) + flat,
-            "-" if p.lr is None else f"{p.lr:.3g}",
-            f"{p.steps:,}",
-            "not stated" if p.loss is None else f"{p.loss:.4f}",
-            law,
-            run,
-            f"{100 * p.regret:.2f} %",
-            f"{p.gpu_hours:.3g}",
-        )
-    console = Console()
-    Console(width=max(console.width, 170)).print(table)
-    print(
-        f"shape: layers x width at context {one.context:,}; N: {one.params_convention}; FLOPs: {one.flops_convention};"
-    )
-    print(f"loss: nats per token, {one.bound}, tokenizer: {one.tokenizer}. Regret: what rounding and constraints cost.")
-    for p in plans:
-        m = p.memory
-        clock = f", {p.wall_hours:.3g} h by the clock" if p.wall_hours else ""
-        text = (
-            f"{p.family}: weights and optimizer {m.states / 1e9:.3g} GB, one sequence {m.activations / 1e9:.3g} GB, "
-            f"so at least {m.devices} {p.gpu}; "
-            f"hours at MFU {p.mfu:g} of {in_flops(p.hardware_flops)} (all matrix products)"
-        )
-        if p.params_interval and p.tokens_interval:
-            n, d = p.params_interval, p.tokens_interval
-            text += f"; N* in [{human(n.low)}, {human(n.high)}], D* in [{human(d.low)}, {human(d.high)}]"
-        print(text + clock)
-        if p.alternatives:
-            print(f"  as good: {', '.join(f'{a.layers}x{a.width}' for a in p.alternatives)} (each within .1 %)")
-        for d in p.derived:
-            print(f"  {d.name} = {d.value:.4g}: {d.rule} [{d.source}]")
-    for line in dict.fromkeys(w for p in plans for w in (*p.warnings, *p.notes)):
-        print(f"- {line}")

@@ -184,7 +184,13 @@ def published_sets() -> Mapping[str, PublishedSet]:
 
 
 def published_set(name: str) -> PublishedSet:
-    """One publication; InputError lists the known names."""
+    """One publication: how it counts, its laws by family, its large runs; InputError lists the known names.
+
+    >>> import difflaw
+    >>> law = difflaw.published("gidd").families["uniform"].law("flops_per_token")  # M*(C)
+    >>> round(law.exponent, 3)
+    0.589
+    """
     sets = published_sets()
     if name not in sets:
         raise InputError(f"no published law is called '{name}'; there are {', '.join(sets)}")

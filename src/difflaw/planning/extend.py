@@ -47,7 +47,7 @@ def propose(
         InputError: a family that the table has not, or no family with a surface to improve.
     """
     if not (math.isfinite(budget) and budget > 0):
-        raise InputError(f"--next {budget:g}: give a positive number of FLOPs")
+        raise InputError(f"--flops {budget:g}: give a positive number of FLOPs")
     for family in families:
         if family not in table.families:
             raise InputError(f"--family {family}: {table.source} has {', '.join(table.families)}")

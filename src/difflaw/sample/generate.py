@@ -114,6 +114,12 @@ def generate(
 ) -> Generations:
     """Write texts.
 
+    >>> import difflaw
+    >>> model = difflaw.load(difflaw.example_run())  # of symbols, not text: prompts are token ids
+    >>> made = difflaw.generate(model, [[4, 5, 6]], max_tokens=5, steps=5, seed=1)
+    >>> made.tokens.shape, made.new_tokens <= 5
+    (torch.Size([1, 8]), True)
+
     Args:
         model: what `difflaw.load` returns, or anything with its network, family, tokenizer and ids.
         prompts: a text, texts, or token ids; None is one empty text. Lengths may differ.

@@ -57,6 +57,11 @@ def export(
 ) -> Exported:
     """Write ``folder``, which `difflaw.load` and, with ``import difflaw.huggingface``, transformers read back.
 
+    >>> import difflaw, pathlib, tempfile
+    >>> done = difflaw.export(difflaw.example_run(), pathlib.Path(tempfile.mkdtemp()) / "exported")
+    >>> sorted(done.files)
+    ['README.md', 'config.json', 'model.safetensors']
+
     The folder appears whole or not at all. ``dtype`` auto keeps every bit. Raises InputError as `difflaw.load`, and
     when the folder is not empty or the disk is full.
     """

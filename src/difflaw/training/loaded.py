@@ -108,6 +108,11 @@ def load(
 ) -> LoadedModel:
     """Open a trained model.
 
+    >>> import difflaw, torch
+    >>> model = difflaw.load(difflaw.example_run())
+    >>> model.logits(torch.tensor([[4, 5, 6]])).shape  # (texts, tokens, vocabulary)
+    torch.Size([1, 3, 12])
+
     Args:
         path_or_hub_id: a run directory (its latest checkpoint) or one of its ``checkpoints/step-N``; a folder written
             by ``difflaw export``; a published GIDD checkpoint; or ``owner/name`` on the Hugging Face Hub.
