@@ -8,8 +8,8 @@ from pathlib import Path
 PAGE = Path(__file__).resolve().parents[1] / "docs/api.md"
 HEAD = """# Python
 
-Everything the shell does, as functions on DataFrames, paths and configs. `import difflaw` loads nothing heavy; each name
-is imported when first used. Every example below is run by a test. This page is made from the docstrings (`make map`).
+What the shell does, as functions on DataFrames, paths and configs. `import difflaw` loads nothing heavy; each name is
+imported when first used. Every example below is run by a test. This page is made from the docstrings (`make map`).
 """
 
 

@@ -9,7 +9,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs/map.md"
 BEGIN, END = "<!-- map: begin -->", "<!-- map: end -->"
 FLOORS = (
-    *("cli", "report", "ladder", "planning", "evaluate", "sample", "training"),
+    *("cli", "api", "report", "ladder", "planning", "evaluate", "sample", "training"),
     *("families", "noise", "model", "data", "law"),
 )
 

@@ -7,12 +7,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests.code_map import FLOORS
+
 SOURCE = Path(__file__).resolve().parents[1] / "src/difflaw"
-# From the top down, as the README draws the house.
-FLOORS = [
-    *("cli", "report", "ladder", "planning", "evaluate", "sample", "training"),
-    *("families", "noise", "model", "data", "law"),
-]
 
 
 def _imports(path: Path) -> set[str]:
