@@ -1,7 +1,7 @@
 """What a reader must know before believing a scaling law, filled in from the table and the fit, or "not given".
 
-The questions follow the checklist of (Mis)Fitting (2502.18969), in our words and under its headings of form, training,
-data and fit, with one heading for the checks (facts: fitting, A10).
+The questions follow the checklist of (Mis)Fitting (Li, Kudugunta and Zettlemoyer 2025, 2502.18969, appendix A), in our
+words and under its headings of form, training, data and fit, with one heading for the checks.
 """
 
 from __future__ import annotations
@@ -12,10 +12,11 @@ from typing import Any
 
 import numpy as np
 
+from difflaw.conventions import UNSTATED
 from difflaw.formatting import human
 from difflaw.law.results import FamilyLaws, Laws
 from difflaw.law.surface.forms import make_form
-from difflaw.law.table.read import UNSTATED, Table
+from difflaw.law.table.read import Table
 
 NOT_GIVEN = "not given"
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from difflaw.conventions import UNSTATED
 from difflaw.errors import InputError
 from difflaw.formatting import flops as in_flops
 from difflaw.formatting import listed
@@ -21,7 +22,7 @@ from difflaw.law.surface.forms import make_form
 from difflaw.law.surface.hold_out import CLEARLY, hold_out
 from difflaw.law.surface.minimum import MANY_ROWS
 from difflaw.law.surface.predict import optimum
-from difflaw.law.table import UNSTATED, Table
+from difflaw.law.table import Table
 from difflaw.law.table.curves import Curve, choose_budgets, curves_of
 from difflaw.law.table.trim import surface_rows
 

@@ -15,8 +15,6 @@ import numpy as np
 
 from difflaw.law.results import Interval, PowerLaw
 
-Matrix2 = tuple[tuple[float, float], tuple[float, float]]
-
 
 @dataclass(frozen=True)
 class Spread:

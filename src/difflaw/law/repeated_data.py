@@ -21,8 +21,6 @@ from difflaw.law.power import quantile
 from difflaw.law.results import Interval
 
 FormName = Literal["saturating", "overfitting"]
-RISE = 0.5
-"""Rise in ln R* within which an upper end of its interval is believed; beyond, the data only bound it from below."""
 
 
 @dataclass(frozen=True)

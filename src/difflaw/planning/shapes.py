@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from difflaw.conventions import Counts
 from difflaw.errors import InputError
 
-SMALLEST, LARGEST = 16, 1 << 18
+LARGEST = 1 << 18
+"""Greatest width."""
 SIZE_TOLERANCE, ASPECT_TOLERANCE = 0.1, 0.5
 """Logarithmic distances from the wanted size and proportion that weigh the same; both cost well under .1 % in loss."""
 

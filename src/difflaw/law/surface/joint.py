@@ -9,7 +9,7 @@ ladder this cuts the error of N* at 25 times the largest budget by a third (benc
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -377,10 +377,3 @@ def optimum(
     x = (np.log(alpha / beta) + a - b + beta * budget) / (alpha + beta)
     ln_loss = np.logaddexp(np.logaddexp(a - alpha * x, b - beta * (budget - x)), e)
     return x + centre[0], ln_loss
-
-
-def as_json(fit: JointFit, found: Mapping[float, Sequence[Standing]]) -> dict[str, Any]:
-    """Fit and standings by budget as plain JSON."""
-    from difflaw.law.words import plain
-
-    return {"fit": plain(fit), "standings": {f"{c:g}": plain(list(s)) for c, s in found.items()}}
