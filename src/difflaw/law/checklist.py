@@ -1,7 +1,7 @@
 """What a reader must know before believing a scaling law, filled in from the table and the fit, or "not given".
 
-The questions follow the checklist of (Mis)Fitting (Li, Kudugunta and Zettlemoyer 2025, 2502.18969, appendix A), in our
-words and under its headings of form, training, data and fit, with one heading for the checks.
+The questions follow the checklist that (Mis)Fitting (2502.18969) asks for, in our words and under the headings form,
+training, data and fit (after its abstract; its table was not read), with one more heading for the checks.
 """
 
 from __future__ import annotations

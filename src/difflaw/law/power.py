@@ -51,6 +51,16 @@ def quantile(level: float, dof: int) -> float:
     return float(stdtrit(dof, tail)) if dof > 0 else float(ndtri(tail))
 
 
+def robust_covariance(draws: np.ndarray) -> np.ndarray:
+    """Covariance of draws (R, p) from their 2.5 and 97.5 percentiles, so that a few wild refits do not set the scale."""
+    low, high = np.quantile(draws, [0.025, 0.975], axis=0)
+    sd = (high - low) / (2 * quantile(0.95, 0))
+    clipped = np.clip(draws, low, high)
+    spread = np.maximum(clipped.std(0), 1e-300)
+    correlation = np.cov(clipped.T, bias=True) / np.outer(spread, spread)
+    return correlation * np.outer(sd, sd)
+
+
 def fit_line(
     ln_x: Sequence[float] | np.ndarray,
     ln_y: Sequence[float] | np.ndarray,

@@ -19,6 +19,7 @@ import numpy as np
 from difflaw.errors import InputError
 from difflaw.law.power import quantile
 from difflaw.law.results import Interval
+from difflaw.law.search import root
 
 FormName = Literal["saturating", "overfitting"]
 
@@ -51,7 +52,7 @@ class DataLimitedLaw:
 
     def worth(self, tokens: float, unique: float) -> float:
         """Effective tokens D'."""
-        return float(effective(np.array([tokens]), np.array([unique]), self.fitted_half_life)[0])
+        return float(effective_tokens(tokens, unique, self.fitted_half_life))
 
     def __call__(self, params: float, tokens: float, unique: float) -> float:
         """Loss at N, D and U, nats per token."""
@@ -68,8 +69,14 @@ class DataLimitedLaw:
         return most if losses[-1] <= min(losses) * (1 + 1e-9) else float(epochs[int(np.argmin(losses))])
 
 
-def effective(tokens: np.ndarray, unique: np.ndarray, half_life: float) -> np.ndarray:
-    """D' = U + U·R*·(1 - exp(-R/R*)) where D > U, else D; shape (n,)."""
+def effective_tokens(tokens: Any, unique: Any, half_life: float) -> Any:
+    """What ``tokens`` are worth, of which ``unique`` differ: D' = U + U·R*·(1 - exp(-R/R*)) where D > U, else D.
+
+    Muennighoff et al. 2023 (2305.16264), section 3.1, with R = D/U - 1. Numbers or arrays that broadcast; ``unique`` None
+    says that no token is seen twice.
+    """
+    if unique is None:
+        return tokens
     repeats = np.maximum(tokens / unique - 1, 0.0)
     return np.minimum(tokens, unique) + unique * half_life * -np.expm1(-repeats / half_life)
 
@@ -174,7 +181,7 @@ def _fit(c: dict[str, np.ndarray], life: float, form: FormName, start: np.ndarra
     from scipy.optimize import least_squares
 
     x = np.log(c["params"]) - np.log(c["params"]).mean()
-    z = np.log(effective(c["tokens"], c["unique"], life)) - np.log(c["tokens"]).mean()
+    z = np.log(effective_tokens(c["tokens"], c["unique"], life)) - np.log(c["tokens"]).mean()
     y = np.log(c["loss"])
     repeats = np.maximum(c["tokens"] / c["unique"] - 1, 0.0)
     repeated, ln_r = repeats > 0, np.log(np.where(repeats > 0, repeats, 1.0))
@@ -229,7 +236,7 @@ def _fit(c: dict[str, np.ndarray], life: float, form: FormName, start: np.ndarra
 def _refine(
     c: dict[str, np.ndarray], low: float, high: float, form: FormName, theta: np.ndarray
 ) -> tuple[float, np.ndarray, float]:
-    """The best R* between two values, by golden section in its logarithm."""
+    """The best R* between two values, by Brent's bounded search in its logarithm."""
     from scipy.optimize import minimize_scalar
 
     found = minimize_scalar(
@@ -252,18 +259,13 @@ def _crossing(
     """(lower, upper) R* at which the profile crosses ``bar``; None where it does not."""
     values = 2 * np.array(profile)
 
-    def solve(inside: float, outside: float) -> float:
-        for _ in range(30):
-            middle = math.sqrt(inside * outside)
-            if 2 * _fit(c, middle, form, theta)[1] <= bar:
-                inside = middle
-            else:
-                outside = middle
-        return math.sqrt(inside * outside)
+    def solve(outside: float) -> float:
+        above = root(lambda ln: 2 * _fit(c, math.exp(ln), form, theta)[1] - bar, math.log(life), math.log(outside), 1e-6)
+        return math.exp(above)
 
     below, above = np.flatnonzero((lives < life) & (values > bar)), np.flatnonzero((lives > life) & (values > bar))
-    lower = solve(life, float(lives[below[-1]])) if len(below) else None
-    upper = solve(life, float(lives[above[0]])) if len(above) else None
+    lower = solve(float(lives[below[-1]])) if len(below) else None
+    upper = solve(float(lives[above[0]])) if len(above) else None
     return lower, upper
 
 

@@ -17,7 +17,7 @@ import numpy as np
 
 from difflaw.errors import InputError
 from difflaw.law.results import Surface
-from difflaw.law.surface.forms import evaluate, jacobian, make_form
+from difflaw.law.surface.forms import evaluate, jacobian, ln_best_size, make_form
 
 NEAR = 4.5
 """Factor around N* within which wide tables still follow the additive form."""
@@ -191,7 +191,7 @@ def _gradients(
 def _closed_size(t: np.ndarray, centre: tuple[float, float], flops: float, factor: float) -> float:
     a, b, _, alpha, beta = t
     budget = math.log(flops / factor) - centre[0] - centre[1]
-    return math.exp((math.log(alpha / beta) + a - b + beta * budget) / (alpha + beta) + centre[0])
+    return math.exp(float(ln_best_size(a, b, alpha, beta, budget)) + centre[0])
 
 
 def _candidates(

@@ -127,7 +127,7 @@ def _crossing(floors: np.ndarray, root: np.ndarray, best: float, limit: float) -
         return None
     at = int(over[0])
     before, least = (float(floors[at - 1]), float(root[at - 1])) if at else (best, 0.0)
-    return before + (float(floors[at]) - before) * (limit - least) / max(float(root[at]) - least, 1e-300)
+    return float(np.interp(limit, [least, float(root[at])], [before, float(floors[at])]))
 
 
 def wide_words(form: Form, data: Data, minimum: Minimum, flops_factor: float) -> str:

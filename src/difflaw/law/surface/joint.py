@@ -18,7 +18,7 @@ import numpy as np
 from difflaw.errors import InputError
 from difflaw.law.power import quantile
 from difflaw.law.results import Interval
-from difflaw.law.surface.forms import evaluate, jacobian, make_form
+from difflaw.law.surface.forms import evaluate, jacobian, ln_best_size, make_form
 from difflaw.law.surface.least_squares import huber_rows, solve
 from difflaw.law.surface.starts import grid_starts
 
@@ -374,6 +374,6 @@ def optimum(
     a, b, e, alpha, beta = theta.T
     alpha, beta = np.maximum(alpha, 1e-3), np.maximum(beta, 1e-3)
     budget = math.log(flops / factor) - centre[0] - centre[1]
-    x = (np.log(alpha / beta) + a - b + beta * budget) / (alpha + beta)
+    x = ln_best_size(a, b, alpha, beta, budget)
     ln_loss = np.logaddexp(np.logaddexp(a - alpha * x, b - beta * (budget - x)), e)
     return x + centre[0], ln_loss
