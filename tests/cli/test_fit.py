@@ -47,7 +47,7 @@ def test_checklist_method_and_what_is_not_fitted(difflaw, tmp_path) -> None:
     assert "data and tokenizer: not given" in outcome.out
     assert "not fitted: batch and rate" in outcome.out
     written = json.loads((tmp_path / "laws/laws.json").read_text())
-    assert {"families", "beyond", "checklist"} <= set(written)
+    assert {"families", "extras", "checklist"} <= set(written)
     assert (tmp_path / "laws/figures/residuals.png").exists()
     refused(difflaw("fit", tmp_path / "t.csv", "--method", "akima"), "--method", "first-paper")
     refused(difflaw("fit", tmp_path / "t.csv", "--about", "colour=red"), "--about colour", "optimizer")

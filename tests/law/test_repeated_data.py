@@ -56,10 +56,10 @@ def test_overfitting_is_seen_and_modelled():
     n, d, u, loss = ladder(15.39, penalty=2e-3, sd=0.001)
     saturating = fit_data_limited(n, d, u, loss)
     assert any("rises with epochs" in w for w in saturating.warnings)
-    bent = fit_data_limited(n, d, u, loss, form="overfitting")
-    assert bent.rmse_log < 0.3 * saturating.rmse_log
-    assert bent.penalty[1] == pytest.approx(1.2, abs=0.15)
-    assert 1 < bent.best_epochs(1e9, 1e8) < 128
+    overfitted = fit_data_limited(n, d, u, loss, form="overfitting")
+    assert overfitted.rmse_log < 0.3 * saturating.rmse_log
+    assert overfitted.penalty[1] == pytest.approx(1.2, abs=0.15)
+    assert 1 < overfitted.best_epochs(1e9, 1e8) < 128
     assert saturating.best_epochs(1e9, 1e8) == pytest.approx(1e4)
 
 

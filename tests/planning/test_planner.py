@@ -186,15 +186,15 @@ def swept(tmp_path_factory) -> dict:
                 for ratio in (0.4, 1.0, 2.2):
                     rate = 0.5e-3 * batch**0.3 * ratio
                     rows.append({"params": n, "tokens": d, "batch_tokens": batch, "lr": rate, "epochs": 0.5})
-                    bend = 0.01 * np.log(batch / best) ** 2 + 0.02 * np.log(ratio) ** 2
-                    rows[-1]["loss"] = (1.8 + 480 * n**-0.35 + 2100 * d**-0.37) * np.exp(bend)
+                    cost = 0.01 * np.log(batch / best) ** 2 + 0.02 * np.log(ratio) ** 2
+                    rows[-1]["loss"] = (1.8 + 480 * n**-0.35 + 2100 * d**-0.37) * np.exp(cost)
     table = table_from_frame(pd.DataFrame(rows).assign(flops=lambda f: 6 * f["params"] * f["tokens"], family="masked"))
     path = tmp_path_factory.mktemp("swept") / "laws.json"
     write_json(path, fit_everything(table, within=1e6).document())
     return load_forecasts(str(path))
 
 
-def test_a_table_that_swept_batch_and_rate_is_planned_by_its_own_bowl(swept):
+def test_a_table_that_swept_batch_and_rate_is_planned_by_its_own_laws_of_them(swept):
     law = swept["masked"]
     p = plan(Ask(tokens=1e10, params=1e8), law, counts)
     batch, rate = (next(d for d in p.derived if d.name == name) for name in ("batch_tokens", "lr"))
@@ -202,7 +202,7 @@ def test_a_table_that_swept_batch_and_rate_is_planned_by_its_own_bowl(swept):
     assert rate.value == pytest.approx(0.5e-3 * p.batch_tokens**0.3, rel=0.03)
     assert "D^0.57" in batch.rule
     assert "counted as in the fitted table" in rate.rule
-    reach = math.exp(math.sqrt(0.0025 / 0.01))  # 0.25 % of the loss on a bowl of curvature .01
+    reach = math.exp(math.sqrt(0.0025 / 0.01))  # 0.25 % of the loss at a curvature of .01
     assert p.batch_flat[1] / p.batch_flat[0] == pytest.approx(reach**2, rel=0.03)
 
 

@@ -65,7 +65,7 @@ def fit(
     params_convention: Annotated[str, typer.Option(help="How parameters were counted.")] = "unstated",
     flops_convention: Annotated[str, typer.Option(help="How FLOPs were counted.")] = "unstated",
     method: Annotated[
-        str, typer.Option(help="ours, or first-paper: also 2512.10858's own procedure, beside ours.")
+        str, typer.Option(help="ours, or first-paper: also 2512.10858's own procedure, in addition to ours.")
     ] = "ours",
     checklist: Annotated[
         bool, typer.Option("--checklist", help="Print what a reader must know of the fit, or that it is not given.")
@@ -98,7 +98,7 @@ def fit(
     }
     if method not in PAPER:
         raise InputError(f"--method {method!r}: use ours or first-paper")
-    told = _answers(about or [])
+    answers = _answers(about or [])
     data = read_table(table, {k: v for k, v in columns.items() if v is not None}, params_convention, flops_convention)
     if max_loss is not None:
         data = without_high_losses(data, max_loss)
@@ -110,7 +110,7 @@ def fit(
         entropy=known_entropy,
         first_paper=method == "first-paper",
         seed=seed,
-        about=told,
+        about=answers,
         **given,
     )
     refuse_empty(fitted)
@@ -127,10 +127,10 @@ def fit(
 def _answers(about: list[str]) -> dict[str, str]:
     from difflaw.law.checklist import ASKED
 
-    told = dict(_pair(text) for text in about)
-    if foreign := sorted(set(told) - set(ASKED)):
+    answers = dict(_pair(text) for text in about)
+    if foreign := sorted(set(answers) - set(ASKED)):
         raise InputError(f"--about {foreign[0]}: no such question; use one of {', '.join(ASKED)}")
-    return told
+    return answers
 
 
 def _pair(text: str) -> tuple[str, str]:
@@ -164,7 +164,7 @@ def _show(fitted: Fitted, checklist: bool) -> None:
     print_forecasts(fitted.laws)
     for line in fitted.reading:
         typer.echo(f"- {line}")
-    for line in fitted.beyond.missing:
+    for line in fitted.extras.missing:
         typer.echo(f"- not fitted: {line}")
     if checklist:
         heading = ""

@@ -100,18 +100,21 @@ def plan(
         from difflaw.report.regret import save_regret_map
 
         save_regret_map(figure, plans, laws)
-    odds, told = [], []
+    odds, lines = [], []
     if runs is not None:
         from difflaw.ladder.runs import read_runs
-        from difflaw.planning.extend import winner
+        from difflaw.law.odds import fit_odds
+        from difflaw.law.surface.joint import standings_text
 
-        odds, told = winner(read_runs(runs)[0], flops if flops is not None else plans[0].flops)
+        fitted, budget = fit_odds(read_runs(runs)[0]), flops if flops is not None else plans[0].flops
+        odds = list(fitted.at(budget))
+        lines = standings_text(odds, budget, fitted.joint)
     if json_:
         shown = {"law": law, "plans": [plain(p) for p in plans], "without": reasons, "odds": plain(odds)}
         typer.echo(json.dumps(shown))
         return
     _show(plans)
-    for line in told:
+    for line in lines:
         typer.echo(line)
     for reason in reasons:
         print(f"no plan: {reason}", file=sys.stderr)

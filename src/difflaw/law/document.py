@@ -11,11 +11,12 @@ from typing import Any
 from difflaw import __version__
 from difflaw.errors import InputError
 from difflaw.law.checklist import Item, checklist
-from difflaw.law.extras import Beyond, fit_beyond, fit_bowls, in_words
+from difflaw.law.extras import Extras, extras_text, fit_extras
 from difflaw.law.fit import fit_laws
 from difflaw.law.results import Laws
 from difflaw.law.surface.fit import Method
 from difflaw.law.table.read import Table
+from difflaw.law.tuning import hyperparameter_fits
 from difflaw.law.words import laws_as_json, plain, reading
 
 SCHEMA = 1
@@ -24,18 +25,18 @@ SCHEMA = 1
 
 @dataclass(frozen=True)
 class Fitted:
-    """A table with its laws, what lies beyond them, the checklist, and the options they were fitted with."""
+    """A table with its laws, what else the table says, the checklist, and the options they were fitted with."""
 
     table: Table
     laws: Laws
-    beyond: Beyond
+    extras: Extras
     checklist: tuple[Item, ...]
     options: Mapping[str, Any]
 
     @property
     def reading(self) -> list[str]:
         """All of it in sentences."""
-        return [*reading(self.laws), *in_words(self.beyond)]
+        return [*reading(self.laws), *extras_text(self.extras)]
 
     def document(self, source: Path | None = None) -> dict[str, Any]:
         """The content of laws.json, plain JSON; ``source`` is the table's file, whose hash is kept."""
@@ -49,7 +50,7 @@ class Fitted:
             },
             "options": plain(dict(self.options)),
             **laws_as_json(self.laws),
-            "beyond": self.beyond.as_json(),
+            "extras": self.extras.as_json(),
             "checklist": plain(self.checklist),
             "reading": self.reading,
         }
@@ -69,12 +70,12 @@ def fit_everything(
     seed: int = 0,
     about: Mapping[str, str] | None = None,
 ) -> Fitted:
-    """Bowls, laws, what lies beyond them, and the checklist; arguments as in `fit_laws`, `fit_beyond`, `checklist`.
+    """Batch and rate, laws, extras and the checklist; arguments as in `fit_laws`, `fit_extras`, `checklist`.
 
     Raises:
         InputError: options that make no sense.
     """
-    bowls = fit_bowls(table)
+    hyperparameters = hyperparameter_fits(table)
     laws = fit_laws(
         table,
         budgets=budgets,
@@ -85,9 +86,9 @@ def fit_everything(
         entropy=entropy,
         method=method,
         noise_sd=noise_sd,
-        bowls=bowls[0],
+        hyperparameters=hyperparameters[0],
     )
-    beyond = fit_beyond(table, laws, seed=seed, first_paper=first_paper, bowls=bowls)
+    extras = fit_extras(table, laws, seed=seed, first_paper=first_paper, hyperparameters=hyperparameters)
     options = {
         "budgets": None if budgets is None else list(budgets),
         "form": form,
@@ -99,13 +100,13 @@ def fit_everything(
         "method": "first-paper" if first_paper else "ours",
         "seed": seed,
     }
-    return Fitted(table, laws, beyond, checklist(table, laws, about), options)
+    return Fitted(table, laws, extras, checklist(table, laws, about), options)
 
 
 def refuse_empty(fitted: Fitted) -> None:
     """InputError, naming what to run, where a table carries no law at all: one budget, two sizes, a single ray."""
     families = fitted.laws.families.values()
-    if any(f.params_law or f.surface for f in families) or fitted.beyond.batch_and_rate:
+    if any(f.params_law or f.surface for f in families) or fitted.extras.batch_and_rate:
         return
     frame: Any = fitted.table.frame
     have = []
@@ -117,10 +118,10 @@ def refuse_empty(fitted: Fitted) -> None:
             f"count{'s' * (lengths != 1)}, {len(family.profiles)} budget{'s' * (len(family.profiles) != 1)} with "
             f"profiles"
         )
-    doubts = next((w for f in families for w in f.warnings), "")
+    warning = next((w for f in families for w in f.warnings), "")
     raise InputError(
         f"{fitted.table.source}: no law can be fitted ({'; '.join(have)})"
-        + (f": {doubts}" if doubts else "")
+        + (f": {warning}" if warning else "")
         + ".\nRun at least two budgets with five sizes each, spaced by a factor 1.5 to 2 around the best size."
     )
 

@@ -1,4 +1,4 @@
-"""Published laws to compare a fit with or to plan with: every value with its source, its counting and how it was checked.
+"""Published laws to compare a fit with or to plan with: each value with source, counting and how it was checked.
 
 The values lie in ``published.json`` in this folder. Two losses may be compared only where tokenizer and kind of bound
 agree, so every law names both.

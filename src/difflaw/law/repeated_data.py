@@ -3,7 +3,7 @@
 Saturating (Muennighoff et al. 2023): L = E + A/N^alpha + B/D'^beta, D' = U + U·R*·(1 - exp(-R/R*)), R = D/U - 1, U the
 different tokens; it can never rise with epochs. (Their like rule for sizes past the optimum of U is not fitted.)
 Overfitting: plus P·(D/U - 1)^kappa·(N/U)^rho, an additive penalty (after 2605.01640, of which the abstract alone was
-read), needed as soon as the loss rises with epochs. R* far beyond the epochs that were run is not identified: then a
+read), needed as soon as the loss rises with epochs. R* far above the epochs that were run is not identified: then a
 one-sided bound is given and no number.
 """
 
@@ -72,8 +72,8 @@ class DataLimitedLaw:
 def effective_tokens(tokens: Any, unique: Any, half_life: float) -> Any:
     """What ``tokens`` are worth, of which ``unique`` differ: D' = U + U·R*·(1 - exp(-R/R*)) where D > U, else D.
 
-    Muennighoff et al. 2023 (2305.16264), section 3.1, with R = D/U - 1. Numbers or arrays that broadcast; ``unique`` None
-    says that no token is seen twice.
+    Muennighoff et al. 2023 (2305.16264), section 3.1, with R = D/U - 1. Numbers or arrays that broadcast; ``unique``
+    None says that no token is seen twice.
     """
     if unique is None:
         return tokens
@@ -134,7 +134,7 @@ def fit_data_limited(
     low, high = lives[max(int(np.argmin(profile)) - 1, 0)], lives[min(int(np.argmin(profile)) + 1, len(lives) - 1)]
     life, theta, cost = _refine(c, float(low), float(high), form, best[1])
     dof = n - count
-    # Profile interval: where the misfit rises by t²·s² (an F test of one parameter).
+    # Profile interval: where the sum of squares rises by t²·s² (an F test of one parameter).
     bar = 2 * cost * (1 + quantile(level, dof) ** 2 / dof)
     one_sided = 2 * cost * (1 + quantile(2 * level - 1, dof) ** 2 / dof)
     inside = 2 * np.array(profile) <= bar
@@ -259,13 +259,15 @@ def _crossing(
     """(lower, upper) R* at which the profile crosses ``bar``; None where it does not."""
     values = 2 * np.array(profile)
 
-    def solve(outside: float) -> float:
-        above = root(lambda ln: 2 * _fit(c, math.exp(ln), form, theta)[1] - bar, math.log(life), math.log(outside), 1e-6)
-        return math.exp(above)
+    def above(ln_life: float) -> float:
+        return 2 * _fit(c, math.exp(ln_life), form, theta)[1] - bar
 
-    below, above = np.flatnonzero((lives < life) & (values > bar)), np.flatnonzero((lives > life) & (values > bar))
-    lower = solve(float(lives[below[-1]])) if len(below) else None
-    upper = solve(float(lives[above[0]])) if len(above) else None
+    def solve(outside: float) -> float:
+        return math.exp(root(above, math.log(life), math.log(outside), 1e-6))
+
+    lesser, greater = np.flatnonzero((lives < life) & (values > bar)), np.flatnonzero((lives > life) & (values > bar))
+    lower = solve(float(lives[lesser[-1]])) if len(lesser) else None
+    upper = solve(float(lives[greater[0]])) if len(greater) else None
     return lower, upper
 
 

@@ -76,7 +76,7 @@ def next_runs(
         cost: FLOPs per token of sizes, vectorised.
         noise: standard deviation of ln loss of a run; default the surface's.
         near: factor around N* within which candidates lie.
-        sizes: candidate sizes; default a grid over those run and a doubling beyond.
+        sizes: candidate sizes; default a grid over those run and one doubling more.
 
     Raises:
         InputError: a surface without its parameters, or a budget below the smallest useful run.

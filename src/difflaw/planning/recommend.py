@@ -58,9 +58,9 @@ def laws_for(source: str, context: int | None, vocab_size: int | None, families:
 
     InputError for a family the law does not have.
     """
-    page = Path(source) / "ladder.json"
-    if not source.startswith("published:") and page.exists():
-        described = read_json(page)
+    description = Path(source) / "ladder.json"
+    if not source.startswith("published:") and description.exists():
+        described = read_json(description)
         context = context or described.get("config", {}).get("context")
         vocab_size = vocab_size or described.get("data", {}).get("vocab_size")
     found = load_forecasts(source, context, vocab_size)

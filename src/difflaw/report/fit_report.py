@@ -18,5 +18,5 @@ def fit_context(fitted: Fitted, name: str) -> ReportContext:
         flops_convention=table.flops_convention,
         entropy_floor=fitted.options.get("known_entropy"),
         checklist=[vars(item) for item in fitted.checklist],
-        beyond=fitted.beyond,
+        beyond=fitted.extras,
     )

@@ -60,7 +60,7 @@ def write_ladder_report(ladder: LadderDirectory, samples: Sequence[str] = ()) ->
         "reading": list(words),
     }
     if fitted is not None:
-        context |= {"checklist": [vars(item) for item in fitted.checklist], "beyond": fitted.beyond}
+        context |= {"checklist": [vars(item) for item in fitted.checklist], "beyond": fitted.extras}
     with room_on_disk(ladder.path):
         buffer = io.BytesIO()
         table.to_parquet(buffer, index=False)

@@ -158,7 +158,7 @@ def jacobian(form: Form, theta: np.ndarray, x: np.ndarray, z: np.ndarray, parts:
 
 
 def ln_best_size(ln_A: Any, ln_B: Any, alpha: Any, beta: Any, ln_budget: Any) -> Any:
-    """ln of the size with the lowest loss on E + A·N^-alpha + B·D^-beta where ln N + ln D = ``ln_budget``.
+    """Ln of the size with the lowest loss on E + A·N^-alpha + B·D^-beta where ln N + ln D = ``ln_budget``.
 
     [ln(alpha·A/(beta·B)) + beta·ln_budget]/(alpha + beta): Hoffmann et al. 2022, eq. 4. Numbers or arrays that
     broadcast; where the logarithms of N and D are taken from means, the budget is too.
