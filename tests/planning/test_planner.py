@@ -15,10 +15,15 @@ from difflaw.files import write_json
 from difflaw.law import table_from_frame
 from difflaw.law.document import fit_everything
 from difflaw.law.published import published_set
+from difflaw.law.repeated_data import effective_tokens
 from difflaw.model.accounting import account
 from difflaw.model.config import ModelConfig, default_heads
-from difflaw.planning.forecast import Form, load_forecasts
-from difflaw.planning.planner import Ask, effective_tokens, plan, rank, round_batch
+from difflaw.planning.details import round_batch
+from difflaw.planning.forecast import load_forecasts
+from difflaw.planning.planner import plan
+from difflaw.planning.predict import AdditiveLoss
+from difflaw.planning.request import Ask
+from difflaw.planning.run_plan import rank
 from difflaw.planning.shapes import Shape, counted, parse_shapes
 
 heads = cache(default_heads)
@@ -141,7 +146,7 @@ def test_inference_makes_models_smaller():
 
 
 def test_surface_optimum_is_stationary():
-    form = Form(1.8, 480.0, 2100.0, 0.35, 0.37)
+    form = AdditiveLoss(1.8, 480.0, 2100.0, 0.35, 0.37)
     best = form.best(1e20)
     assert form(best, 1e20 / best) < min(form(best * f, 1e20 / best / f) for f in (0.99, 1.01))
 

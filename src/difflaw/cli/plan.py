@@ -13,7 +13,7 @@ from difflaw.cli.options import Json
 from difflaw.errors import InputError
 
 if TYPE_CHECKING:
-    from difflaw.planning.planner import RunPlan
+    from difflaw.planning.run_plan import RunPlan
 
 
 def plan(
@@ -71,9 +71,9 @@ def plan(
     if words:
         raise InputError(f"plan: '{words[0]}' is no word of this verb; write `plan score PLAN RUN`, or options only")
     from difflaw.law.words import plain
-    from difflaw.planning.planner import Ask
     from difflaw.planning.preregister import store as keep
     from difflaw.planning.recommend import laws_for, recommend, write_train_config
+    from difflaw.planning.request import Ask
     from difflaw.planning.shapes import parse_shapes
 
     ask = Ask(

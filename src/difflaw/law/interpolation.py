@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-REACH = 4.0
+REACH = 10.0
 """Factor past the sizes that were run within which one count of a size is still converted into another."""
 
 

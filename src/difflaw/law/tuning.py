@@ -72,7 +72,7 @@ def at_best_hyperparameters(rows: Any, tuning: HyperparameterFit | None) -> tupl
     if tuning is None:
         if _tuned_differently(rows):
             return rows, (
-                "runs of equal size and tokens differ in batch or rate, and no hyperparameter fit says what that costs: "
+                "runs of equal size and tokens differ in batch or rate, and no fit of them says what that costs: "
                 "the surface takes it for noise; leave badly tuned runs out",
             )
         return rows, ()

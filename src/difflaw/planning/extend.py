@@ -15,7 +15,7 @@ from difflaw.law.surface.fit import fit_surface
 from difflaw.law.table import Table
 from difflaw.law.table.trim import surface_rows
 from difflaw.planning.next_runs import NextRuns, next_runs
-from difflaw.planning.shapes import Shape, counted, grid
+from difflaw.planning.shapes import Shape, allowed_shapes, counted
 
 FAR_AHEAD = 50.0
 """Budget to be forecast, in units of the largest run, where none is given."""
@@ -94,7 +94,7 @@ def _counter(described: dict[str, Any]) -> Any:
 
 def _shapes(described: dict[str, Any], table: Table, low: float, high: float) -> dict[float, Shape]:
     count, names = _counter(described), (described["config"]["params"], described["config"]["flops"])
-    near = [s for s in grid() if low / 3 < 12.0 * s.layers * s.width**2 < 3 * high]
+    near = [s for s in allowed_shapes() if low / 3 < 12.0 * s.layers * s.width**2 < 3 * high]
     sized = [counted(s, count, names) for s in near]
     return {s.params: s.shape for s in sized if low * 0.99 <= s.params <= 2 * high}
 

@@ -14,15 +14,13 @@ from difflaw.files import read_json, write_atomically
 from difflaw.formatting import human
 from difflaw.model.accounting import Account, account
 from difflaw.model.config import ModelConfig, default_heads
-from difflaw.planning.forecast import Forecast, load_forecasts
-from difflaw.planning.planner import Ask, RunPlan, check, plan, rank
+from difflaw.planning.family_names import ONE_PASS
+from difflaw.planning.forecast import load_forecasts
+from difflaw.planning.planner import plan
+from difflaw.planning.predict import Forecast
+from difflaw.planning.request import Ask, check
+from difflaw.planning.run_plan import RunPlan, rank
 from difflaw.planning.shapes import Count, Shape
-
-ONE_PASS = {
-    *("ar", "autoregressive", "mdlm", "duo", "gidd"),
-    *("masked", "low-uniform", "balanced", "high-uniform", "uniform"),
-}
-"""Families whose network reads a sequence once; others are asked (which loads torch)."""
 
 
 def counter(law: Forecast) -> Count:

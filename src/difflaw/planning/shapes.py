@@ -62,7 +62,7 @@ def usual_aspect(width: int) -> float:
     return 128.0 if width > 1024 else 64.0 if width >= 512 else 32.0
 
 
-def grid(spread: float = 2.2) -> list[Shape]:
+def allowed_shapes(spread: float = 2.2) -> list[Shape]:
     """Every allowed shape whose proportion is within a factor ``spread`` of the usual one."""
     out = []
     for width in widths():
