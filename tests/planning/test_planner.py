@@ -22,6 +22,7 @@ from difflaw.planning.details import round_batch
 from difflaw.planning.forecast import load_forecasts
 from difflaw.planning.planner import plan
 from difflaw.planning.predict import AdditiveLoss
+from difflaw.planning.recommend import recommend
 from difflaw.planning.request import Ask
 from difflaw.planning.run_plan import rank
 from difflaw.planning.shapes import Shape, counted, parse_shapes
@@ -197,6 +198,27 @@ def swept(tmp_path_factory) -> dict:
     path = tmp_path_factory.mktemp("swept") / "laws.json"
     write_json(path, fit_everything(table, within=1e6).document())
     return load_forecasts(str(path))
+
+
+def test_laws_written_before_the_key_extras_are_read_alike(tmp_path):
+    fit = {"batch_intercept": -0.5, "batch_exponents": {"tokens": 0.57}, "k_batch": 0.01, "warnings": []}
+    fit |= {"rate_intercept": -7.6, "rate_exponents": {"batch": 0.3}, "k_rate": 0.02}
+    surface = {"E": 1.8, "A": 480.0, "B": 2100.0, "alpha": 0.35, "beta": 0.37, "rmse_log": 0.01}
+    laws = {"families": {"masked": {"surface": surface}}, "flops_convention": "6N"}
+    found = []
+    for key in ("beyond", "extras"):
+        write_json(tmp_path / f"{key}.json", {**laws, key: {"batch_and_rate": {"masked": fit}}})
+        law = load_forecasts(str(tmp_path / f"{key}.json"))["masked"]
+        found.append(replace(law, origin="", batch=replace(law.batch, source=""), lr=replace(law.lr, source="")))
+    assert found[0].batch.exponents == {"tokens": 0.57}
+    assert found[0].lr.exponents == {"batch_tokens": 0.3}
+    old, new = (repr(law) for law in found)  # NaN is not equal to itself, but reads alike
+    assert old == new
+
+
+def test_cheapest_family_first_where_a_loss_is_asked_for():
+    plans, _ = recommend(Ask(loss=2.6), GIDD)
+    assert [p.flops for p in plans] == sorted(p.flops for p in plans)
 
 
 def test_a_table_that_swept_batch_and_rate_is_planned_by_its_own_laws_of_them(swept):

@@ -69,7 +69,10 @@ def laws_for(source: str, context: int | None, vocab_size: int | None, families:
 
 
 def recommend(ask: Ask, laws: dict[str, Forecast]) -> tuple[list[RunPlan], list[str]]:
-    """(plans from the lowest loss up, why a family has none); InputError where no family can be planned for."""
+    """(plans, the best first, and why a family has none); InputError where no family can be planned for.
+
+    The best has the lowest loss; where the loss is what was asked for, the fewest FLOPs.
+    """
     check(ask)
     plans, reasons = [], []
     for law in laws.values():
@@ -79,6 +82,8 @@ def recommend(ask: Ask, laws: dict[str, Forecast]) -> tuple[list[RunPlan], list[
             reasons.append(str(error))
     if not plans:
         raise InputError(reasons[0] if len(reasons) == 1 else f"{reasons[0]} (and {len(reasons) - 1} families more)")
+    if ask.loss is not None and ask.flops is None and ask.gpu_hours is None:
+        return sorted(plans, key=lambda p: p.flops), reasons
     return rank(plans), reasons
 
 
