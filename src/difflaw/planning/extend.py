@@ -53,34 +53,35 @@ def propose(
             raise InputError(f"--family {family}: {table.source} has {', '.join(table.families)}")
     out, reasons = [], []
     for family in families or table.families:
-        every: Any = table.frame
-        whole = every[every["family"] == family]
-        rows = surface_rows(whole)
-        # One row a run: points along a run share its error, so its last one is what another run would add to.
-        last = rows.sort_values("tokens").groupby("run").tail(1)
-        columns = (rows[c].to_numpy() for c in ("params", "tokens", "loss", "run"))
-        surface, caveats = fit_surface(*columns)
-        if surface is None:
-            reasons.append(f"{family}: {caveats[0] if caveats else 'no surface'}")
-            continue
-        known = np.unique(rows[["params", "flops_per_token"]].to_numpy(float), axis=0)
-
-        def cost(sizes: np.ndarray, known: np.ndarray = known) -> np.ndarray:
-            return np.exp(prolonged(np.log(np.asarray(sizes, float)), np.log(known[:, 0]), np.log(known[:, 1])))
-
-        aim = target or FAR_AHEAD * float(rows["flops"].max())
-        candidates = _sizes(described, table, known)
-        sizes, lengths = last["params"].to_numpy(float), last["tokens"].to_numpy(float)
         try:
-            found = next_runs(surface, sizes, lengths, budget, aim, cost, sizes=candidates)
+            out.append(_proposal(table, family, budget, target, described))
         except InputError as error:
             reasons.append(f"{family}: {error}")
-            continue
-        names = tuple(_name(described, table, run.params) for run in found.runs)
-        out.append(Proposal(family, found, names, caveats))
     if not out:
         raise InputError(f"{table.source}: no family has a surface to improve. {reasons[0]}")
     return out, reasons
+
+
+def _proposal(
+    table: Table, family: str, budget: float, target: float | None, described: dict[str, Any] | None
+) -> Proposal:
+    """Next runs of one family; InputError says why there are none."""
+    every: Any = table.frame
+    rows = surface_rows(every[every["family"] == family])
+    # One row a run: points along a run share its error, so its last one is what another run would add to.
+    last = rows.sort_values("tokens").groupby("run").tail(1)
+    surface, caveats = fit_surface(*(rows[c].to_numpy() for c in ("params", "tokens", "loss", "run")))
+    if surface is None:
+        raise InputError(caveats[0] if caveats else "no surface")
+    known = np.unique(rows[["params", "flops_per_token"]].to_numpy(float), axis=0)
+
+    def cost(sizes: np.ndarray) -> np.ndarray:
+        return np.exp(prolonged(np.log(np.asarray(sizes, float)), np.log(known[:, 0]), np.log(known[:, 1])))
+
+    aim = target or FAR_AHEAD * float(rows["flops"].max())
+    ran = (last["params"].to_numpy(float), last["tokens"].to_numpy(float))
+    found = next_runs(surface, *ran, budget, aim, cost, sizes=_sizes(described, table, known))
+    return Proposal(family, found, tuple(_name(described, table, run.params) for run in found.runs), caveats)
 
 
 def _counter(described: dict[str, Any]) -> Any:
