@@ -5,11 +5,16 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
+
+import pytest
 
 from tests.code_map import FLOORS
 
 SOURCE = Path(__file__).resolve().parents[1] / "src/difflaw"
+LAZY_PAIRS = [("difflaw.model.head_passes", "difflaw.model.head_triton")]
+"""(module, what it imports inside a function although that imports the module): to be emptied, not to grow."""
 
 
 def _imports(path: Path) -> set[str]:
@@ -30,6 +35,48 @@ def test_imports_run_downwards() -> None:
         for path in (SOURCE / folder).rglob("*.py"):
             for used in _imports(path):
                 assert FLOORS.index(used) >= FLOORS.index(folder), f"{path.relative_to(SOURCE)} imports {used}"
+
+
+def _modules() -> dict[str, Path]:
+    """Every module of the package by its dotted name, a package's __init__ by the package's."""
+    found = {}
+    for path in SOURCE.rglob("*.py"):
+        parts = path.relative_to(SOURCE.parent).with_suffix("").parts
+        found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return found
+
+
+def _graph(modules: dict[str, Path]) -> dict[str, set[str]]:
+    """Which module names which in an import anywhere in its file: lazy and TYPE_CHECKING imports count."""
+    graph = {}
+    for name, path in modules.items():
+        used = set()
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                used |= {a.name for a in node.names}
+            if isinstance(node, ast.ImportFrom) and node.module:
+                used |= {f"{node.module}.{a.name}" for a in node.names if f"{node.module}.{a.name}" in modules}
+                used |= {node.module} if any(f"{node.module}.{a.name}" not in modules for a in node.names) else set()
+        graph[name] = (used & set(modules)) - {name}
+    return graph
+
+
+def test_no_module_imports_itself_through_others() -> None:
+    graph = _graph(_modules())
+    for one, other in LAZY_PAIRS:
+        graph[one].discard(other)
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        raise AssertionError(f"import circle: {' <- '.join(error.args[1])}") from None
+
+
+def test_a_circle_is_found(tmp_path) -> None:
+    for name, text in {"a": "def f():\n    from difflaw.b import g\n", "b": "from difflaw.a import f\n"}.items():
+        (tmp_path / f"{name}.py").write_text(text)
+    graph = _graph({f"difflaw.{name}": tmp_path / f"{name}.py" for name in "ab"})
+    with pytest.raises(CycleError):
+        TopologicalSorter(graph).prepare()
 
 
 def test_help_loads_nothing_heavy() -> None:

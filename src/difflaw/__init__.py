@@ -3,6 +3,8 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from difflaw.version import __version__
+
 if TYPE_CHECKING:
     from difflaw import families
     from difflaw.api.examples import example_config, example_ladder, example_run, example_table
@@ -18,7 +20,6 @@ if TYPE_CHECKING:
     from difflaw.training.export import export
     from difflaw.training.loaded import LoadedModel, load
 
-__version__ = "0.1.0"
 
 _HOME = {
     "run_ladder": "api.ladders",

@@ -1,4 +1,4 @@
-"""What a table says beyond its frontier is fitted where columns carry it, and named where they do not."""
+"""What a table says in addition to its frontier is fitted where columns carry it, and named where they do not."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import pandas as pd
 import pytest
 
 from difflaw.law import fit_laws, table_from_frame
-from difflaw.law.extras import Beyond, fit_beyond, in_words
+from difflaw.law.extras import Extras, extras_text, fit_extras
 
 
-def fitted(frame: pd.DataFrame, **options) -> Beyond:
+def fitted(frame: pd.DataFrame, **options) -> Extras:
     table = table_from_frame(frame)
-    return fit_beyond(table, fit_laws(table), **options)
+    return fit_extras(table, fit_laws(table), **options)
 
 
 def two_families(better: float = 0.97, noise: float = 0.002) -> pd.DataFrame:
@@ -36,7 +36,7 @@ def test_the_planted_winner_is_named() -> None:
     for standing in found.standings.values():
         assert standing[0].family == "uniform"
         assert standing[0].probability > 0.95
-    assert any("uniform has the lowest loss with probability" in line for line in in_words(found))
+    assert any("uniform has the lowest loss with probability" in line for line in extras_text(found))
     assert any("batch and rate" in line for line in found.missing)
 
 
@@ -61,14 +61,14 @@ def test_batch_and_rate_are_found_where_they_vary() -> None:
             for batch in best_batch * np.array([0.35, 0.7, 1.0, 1.7, 3.0]):
                 best_rate = 0.5 * batch**0.3 * 1e-3
                 for rate in best_rate * np.array([0.4, 1.0, 2.2]):
-                    bend = 0.01 * np.log(batch / best_batch) ** 2 + 0.02 * np.log(rate / best_rate) ** 2
-                    loss = (1.8 + 480 * n**-0.35 + 2100 * d**-0.37) * np.exp(bend)
+                    cost = 0.01 * np.log(batch / best_batch) ** 2 + 0.02 * np.log(rate / best_rate) ** 2
+                    loss = (1.8 + 480 * n**-0.35 + 2100 * d**-0.37) * np.exp(cost)
                     rows.append({"params": n, "tokens": d, "loss": loss, "batch_tokens": batch, "lr": rate})
     found = fitted(pd.DataFrame(rows).assign(flops=lambda f: 6 * f["params"] * f["tokens"], family="masked"))
-    bowl = found.batch_and_rate["masked"]
-    assert bowl.batch_exponents["tokens"] == pytest.approx(0.57, abs=0.01)
-    assert bowl.rate_exponents["batch"] == pytest.approx(0.3, abs=0.02)
-    assert any("the best batch goes as tokens^0.57" in line for line in in_words(found))
+    fit = found.batch_and_rate["masked"]
+    assert fit.batch_exponents["tokens"] == pytest.approx(0.57, abs=0.01)
+    assert fit.rate_exponents["batch"] == pytest.approx(0.3, abs=0.02)
+    assert any("the best batch goes as tokens^0.57" in line for line in extras_text(found))
 
 
 def test_repeated_data_are_noticed() -> None:
@@ -82,7 +82,7 @@ def test_repeated_data_are_noticed() -> None:
                 rows[-1]["loss"] = 1.8 + 480 * n**-0.35 + 2100 * worth**-0.37
     found = fitted(pd.DataFrame(rows).assign(flops=lambda f: 6 * f["params"] * f["tokens"], family="ar"))
     assert found.repeated_data["ar"].half_life == pytest.approx(15.0, rel=0.02)
-    assert any("R* = 15" in line for line in in_words(found))
+    assert any("R* = 15" in line for line in extras_text(found))
 
 
 def test_json_is_plain_and_does_not_depend_on_the_order_of_rows() -> None:

@@ -56,8 +56,8 @@ def test_reading_compares_families(two):
     laws = fit_laws(table_from_frame(two, params_convention="total", flops_convention="6N"))
     text = "\n".join(reading(laws))
     assert "masked: 5 of 5 budgets" in text
-    assert "uniform wants fewer parameters and more tokens than masked here: size ratio 0.5" in text
-    assert "size exponents of uniform and masked cannot be told apart" in text
+    assert "uniform is best with fewer parameters and more tokens than masked here: size ratio 0.5" in text
+    assert "size exponents of uniform and masked cannot be distinguished" in text
     assert "fitted from 1e17 FLOPs to 1e19 FLOPs" in text
     ratio, half = compare_optima(laws.families["masked"], laws.families["uniform"])["params"]
     assert abs(ratio - math.log(0.5)) < half < 0.2
@@ -74,10 +74,10 @@ def test_exponents_that_differ_are_said_to_differ(truth):
     assert any("size exponents of uniform and masked differ" in line for line in reading(laws))
 
 
-def test_same_law_cannot_be_told_apart(truth):
+def test_same_law_cannot_be_distinguished(truth):
     frame = pd.concat([truth.ladder(seed=1, sd=0.003), truth.ladder(seed=2, sd=0.003, family="uniform")])
     text = "\n".join(reading(fit_laws(table_from_frame(frame))))
-    assert "cannot be told apart in the size they want" in text
+    assert "cannot be distinguished by their best size" in text
 
 
 def test_reading_without_any_law(truth):
@@ -149,7 +149,7 @@ def test_numbers_in_messages():
     assert flops(1e19) == "1e19 FLOPs"
 
 
-def test_hold_out_is_told_and_decides_the_form(truth):
+def test_hold_out_is_shown_and_decides_the_form(truth):
     frame = truth.ladder(seed=1, sd=0.002, budgets=(1e17, 3e17, 1e18, 3e18, 1e19, 3e19))
     laws = fit_laws(table_from_frame(frame))
     found = laws.families["masked"]

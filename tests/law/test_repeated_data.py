@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from difflaw.errors import InputError
-from difflaw.law.repeated_data import effective, fit_data_limited
+from difflaw.law.repeated_data import effective_tokens, fit_data_limited
 
 E, A, B, X = 1.869, 520.8, 1487.7, 0.35266
 
@@ -18,7 +18,7 @@ def ladder(half_life, most=128, sd=0.0, seed=0, penalty=0.0):
         for u in (1e8, 4e8, 1.6e9):
             for epochs in 2.0 ** np.arange(0, np.log2(most) + 0.1):
                 d = u * epochs
-                loss = E + A * n**-X + B * effective(np.array([d]), np.array([u]), half_life)[0] ** -X
+                loss = E + A * n**-X + B * effective_tokens(np.array([d]), np.array([u]), half_life)[0] ** -X
                 loss += penalty * (epochs - 1) ** 1.2 * (n / u) ** 0.5
                 rows.append((n, d, u, loss * np.exp(sd * rng.standard_normal())))
     return np.array(rows).T
@@ -30,7 +30,7 @@ def test_half_life_without_noise():
     assert (law.alpha, law.beta) == pytest.approx((X, X), abs=1e-3)
     n, d, u = 1e8, 3e9, 4e8
     assert law(n, d, u) == pytest.approx(
-        E + A * n**-X + B * effective(np.array([d]), np.array([u]), 15.39)[0] ** -X, rel=1e-5
+        E + A * n**-X + B * effective_tokens(np.array([d]), np.array([u]), 15.39)[0] ** -X, rel=1e-5
     )
 
 
@@ -56,10 +56,10 @@ def test_overfitting_is_seen_and_modelled():
     n, d, u, loss = ladder(15.39, penalty=2e-3, sd=0.001)
     saturating = fit_data_limited(n, d, u, loss)
     assert any("rises with epochs" in w for w in saturating.warnings)
-    bent = fit_data_limited(n, d, u, loss, form="overfitting")
-    assert bent.rmse_log < 0.3 * saturating.rmse_log
-    assert bent.penalty[1] == pytest.approx(1.2, abs=0.15)
-    assert 1 < bent.best_epochs(1e9, 1e8) < 128
+    overfitted = fit_data_limited(n, d, u, loss, form="overfitting")
+    assert overfitted.rmse_log < 0.3 * saturating.rmse_log
+    assert overfitted.penalty[1] == pytest.approx(1.2, abs=0.15)
+    assert 1 < overfitted.best_epochs(1e9, 1e8) < 128
     assert saturating.best_epochs(1e9, 1e8) == pytest.approx(1e4)
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import math
 from dataclasses import replace
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -15,10 +17,16 @@ from difflaw.files import write_json
 from difflaw.law import table_from_frame
 from difflaw.law.document import fit_table
 from difflaw.law.published import published_set
+from difflaw.law.repeated_data import effective_tokens
 from difflaw.model.accounting import account
 from difflaw.model.config import ModelConfig, default_heads
-from difflaw.planning.forecast import Form, load_forecasts
-from difflaw.planning.planner import Ask, effective_tokens, plan, rank, round_batch
+from difflaw.planning.details import round_batch
+from difflaw.planning.forecast import load_forecasts
+from difflaw.planning.planner import plan
+from difflaw.planning.predict import AdditiveLoss
+from difflaw.planning.recommend import recommend
+from difflaw.planning.request import Ask
+from difflaw.planning.run_plan import rank
 from difflaw.planning.shapes import Shape, counted, parse_shapes
 
 heads = cache(default_heads)
@@ -141,7 +149,7 @@ def test_inference_makes_models_smaller():
 
 
 def test_surface_optimum_is_stationary():
-    form = Form(1.8, 480.0, 2100.0, 0.35, 0.37)
+    form = AdditiveLoss(1.8, 480.0, 2100.0, 0.35, 0.37)
     best = form.best(1e20)
     assert form(best, 1e20 / best) < min(form(best * f, 1e20 / best / f) for f in (0.99, 1.01))
 
@@ -176,7 +184,7 @@ def test_ranking_puts_the_lowest_loss_first_and_unknown_last():
 
 
 @pytest.fixture(scope="module")
-def swept(tmp_path_factory) -> dict:
+def swept_laws(tmp_path_factory) -> Path:
     """Laws of a planted table that sweeps batch and rate (B* = .6·D^.57) and repeats data with R* = 15."""
     rows = []
     for n in (1e7, 3e7, 1e8):
@@ -186,15 +194,35 @@ def swept(tmp_path_factory) -> dict:
                 for ratio in (0.4, 1.0, 2.2):
                     rate = 0.5e-3 * batch**0.3 * ratio
                     rows.append({"params": n, "tokens": d, "batch_tokens": batch, "lr": rate, "epochs": 0.5})
-                    bend = 0.01 * np.log(batch / best) ** 2 + 0.02 * np.log(ratio) ** 2
-                    rows[-1]["loss"] = (1.8 + 480 * n**-0.35 + 2100 * d**-0.37) * np.exp(bend)
+                    cost = 0.01 * np.log(batch / best) ** 2 + 0.02 * np.log(ratio) ** 2
+                    rows[-1]["loss"] = (1.8 + 480 * n**-0.35 + 2100 * d**-0.37) * np.exp(cost)
     table = table_from_frame(pd.DataFrame(rows).assign(flops=lambda f: 6 * f["params"] * f["tokens"], family="masked"))
     path = tmp_path_factory.mktemp("swept") / "laws.json"
-    write_json(path, fit_table(table, within=1e6).document())
-    return load_forecasts(str(path))
+    return fit_table(table, within=1e6).write(path)
 
 
-def test_a_table_that_swept_batch_and_rate_is_planned_by_its_own_bowl(swept):
+@pytest.fixture(scope="module")
+def swept(swept_laws) -> dict:
+    return load_forecasts(str(swept_laws))
+
+
+def test_laws_written_before_the_key_extras_are_read_alike(swept_laws, swept, tmp_path):
+    raw = json.loads(swept_laws.read_text())
+    old = {key: value for key, value in raw.items() if key not in ("extras", "standings")}
+    write_json(tmp_path / "old.json", {**old, "schema": 1, "beyond": raw["extras"]})
+    law, now = load_forecasts(str(tmp_path / "old.json"))["masked"], swept["masked"]
+    assert law.batch.exponents == now.batch.exponents
+    assert law.batch.coefficient == now.batch.coefficient
+    assert law.lr.exponents == now.lr.exponents
+    assert law.repeats.R_D == now.repeats.R_D
+
+
+def test_cheapest_family_first_where_a_loss_is_asked_for():
+    plans, _ = recommend(Ask(loss=2.6), GIDD)
+    assert [p.flops for p in plans] == sorted(p.flops for p in plans)
+
+
+def test_a_table_that_swept_batch_and_rate_is_planned_by_its_own_laws_of_them(swept):
     law = swept["masked"]
     p = plan(Ask(tokens=1e10, params=1e8), law, counts)
     batch, rate = (next(d for d in p.derived if d.name == name) for name in ("batch_tokens", "lr"))
@@ -202,7 +230,7 @@ def test_a_table_that_swept_batch_and_rate_is_planned_by_its_own_bowl(swept):
     assert rate.value == pytest.approx(0.5e-3 * p.batch_tokens**0.3, rel=0.03)
     assert "D^0.57" in batch.rule
     assert "counted as in the fitted table" in rate.rule
-    reach = math.exp(math.sqrt(0.0025 / 0.01))  # 0.25 % of the loss on a bowl of curvature .01
+    reach = math.exp(math.sqrt(0.0025 / 0.01))  # 0.25 % of the loss at a curvature of .01
     assert p.batch_flat[1] / p.batch_flat[0] == pytest.approx(reach**2, rel=0.03)
 
 

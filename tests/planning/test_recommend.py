@@ -8,8 +8,9 @@ from difflaw.errors import InputError
 from difflaw.families import FAMILIES, get
 from difflaw.ladder.plan import model_config
 from difflaw.ladder.single import TrainConfig
-from difflaw.planning.planner import Ask
-from difflaw.planning.recommend import ONE_PASS, counter, forecasts_for, recommend, train_config, write_train_config
+from difflaw.planning.family_names import ONE_PASS
+from difflaw.planning.recommend import counter, forecasts_for, recommend, train_config, write_train_config
+from difflaw.planning.request import Ask
 from difflaw.planning.shapes import Shape
 from difflaw.yaml_config import load
 

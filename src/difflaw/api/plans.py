@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 from difflaw.law.document import Laws
 from difflaw.law.records import plain
-from difflaw.planning.planner import Ask, RunPlan
 from difflaw.planning.recommend import forecasts_for, recommend
+from difflaw.planning.request import Ask
+from difflaw.planning.run_plan import RunPlan
 from difflaw.planning.shapes import Shape, parse_shapes
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from difflaw import __version__
 from difflaw.cli import data, distill, doctor, export, fit, ladder, plan, sample, train
+from difflaw.version import __version__
 
 app = typer.Typer(
     help="Measure how discrete diffusion language models scale, on your data.",

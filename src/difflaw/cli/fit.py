@@ -150,10 +150,10 @@ def fit(
 def _answers(about: list[str]) -> dict[str, str]:
     from difflaw.law.checklist import ASKED
 
-    told = dict(_pair(text) for text in about)
-    if foreign := sorted(set(told) - set(ASKED)):
+    answers = dict(_pair(text) for text in about)
+    if foreign := sorted(set(answers) - set(ASKED)):
         raise InputError(f"--about {foreign[0]}: no such question; use one of {', '.join(ASKED)}")
-    return told
+    return answers
 
 
 def _pair(text: str) -> tuple[str, str]:

@@ -77,7 +77,7 @@ def print_surfaces(laws: Laws) -> None:
     known = [(f, f.surface) for f in laws.families.values() if f.surface is not None]
     if not known:
         return
-    names = ("form", "E", "A", "B", "alpha", "beta", "a in N* ∝ C^a", "misfit of ln L")
+    names = ("form", "E", "A", "B", "alpha", "beta", "a in N* ∝ C^a", "residual of ln L")
     names = (*names, "unseen runs in 95 % (one run)", "  the same without widening")
     columns = [_surface_cells(*pair) for pair in known]
     rows = [[name, *(column[i] for column in columns)] for i, name in enumerate(names)]
@@ -89,7 +89,7 @@ def print_surfaces(laws: Laws) -> None:
 
 
 def print_forecasts(laws: Laws) -> None:
-    """Best size and loss at the largest budget and beyond, with the three kinds of intervals side by side."""
+    """Best size and loss at the largest budget and ten times further, with the three kinds of intervals."""
     rows = []
     for family in laws.families.values():
         for best in family.forecasts:

@@ -110,9 +110,12 @@ def plan(
     odds, lines = [], []
     if runs is not None:
         from difflaw.ladder.runs import read_runs
-        from difflaw.planning.extend import winner
+        from difflaw.law.odds import fit_odds
+        from difflaw.law.surface.joint import standings_text
 
-        odds, lines = winner(read_runs(runs)[0], flops if flops is not None else plans[0].flops)
+        fitted, budget = fit_odds(read_runs(runs)[0]), flops if flops is not None else plans[0].flops
+        odds = list(fitted.at(budget))
+        lines = standings_text(odds, budget, fitted.joint)
     if json_:
         shown = {"law": law, "plans": [plain(p) for p in plans], "without": plans.without, "odds": plain(odds)}
         typer.echo(json.dumps(shown))

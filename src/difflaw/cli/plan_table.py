@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from difflaw.planning.planner import RunPlan
+    from difflaw.planning.run_plan import RunPlan
 
 
 def print_plans(plans: Sequence[RunPlan]) -> None:

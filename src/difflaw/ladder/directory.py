@@ -12,12 +12,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from difflaw import __version__
 from difflaw.errors import InputError
 from difflaw.files import read_json, room_on_disk, write_json
 from difflaw.ladder.config import LadderConfig
 from difflaw.ladder.plan import Cell, Plan
 from difflaw.training.run_directory import RunDirectory
+from difflaw.version import __version__
 
 
 class LadderDirectory:

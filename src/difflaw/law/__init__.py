@@ -10,7 +10,7 @@ from difflaw.law.power import fit_power, predict_interval
 from difflaw.law.published import PublishedLaw, published_for, published_laws
 from difflaw.law.results import FamilyLaws, FittedFamilies, HoldOut, Interval, PowerLaw, Profile, Surface, Vertex
 from difflaw.law.surface.fit import fit_surface
-from difflaw.law.surface.hold_out import hold_out, hold_out_words
+from difflaw.law.surface.hold_out import hold_out, hold_out_text
 from difflaw.law.surface.predict import loss_at, optimum, surface_draws
 from difflaw.law.table.read import Table, read_table, table_from_frame
 from difflaw.law.words import compare_exponents, compare_optima, reading
@@ -34,7 +34,7 @@ __all__ = [
     "fit_surface",
     "fit_table",
     "hold_out",
-    "hold_out_words",
+    "hold_out_text",
     "loss_at",
     "optimum",
     "predict_interval",

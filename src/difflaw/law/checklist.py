@@ -1,7 +1,7 @@
 """What a reader must know before believing a scaling law, filled in from the table and the fit, or "not given".
 
-The questions follow the checklist of (Mis)Fitting (2502.18969), in our words and under its headings of form, training,
-data and fit, with one heading for the checks (facts: fitting, A10).
+The questions follow the checklist that (Mis)Fitting (2502.18969) asks for, in our words and under the headings form,
+training, data and fit (after its abstract; its table was not read), with one more heading for the checks.
 """
 
 from __future__ import annotations
@@ -12,10 +12,11 @@ from typing import Any
 
 import numpy as np
 
+from difflaw.conventions import UNSTATED
 from difflaw.formatting import human
 from difflaw.law.results import FamilyLaws, Laws
 from difflaw.law.surface.forms import make_form
-from difflaw.law.table.read import UNSTATED, Table
+from difflaw.law.table.read import Table
 
 NOT_GIVEN = "not given"
 
@@ -44,7 +45,7 @@ class Item:
 def checklist(table: Table, laws: Laws, about: Mapping[str, str] | None = None) -> tuple[Item, ...]:
     """All items in a fixed order; ``about`` answers what no table says (keys of `ASKED`)."""
     frame: Any = table.frame
-    told = {key: (about or {}).get(key) or NOT_GIVEN for key in ASKED}
+    given = {key: (about or {}).get(key) or NOT_GIVEN for key in ASKED}
     rows = [
         Item("form", "law", _forms(laws)),
         Item("form", "optimum", _optimum(laws)),
@@ -59,11 +60,11 @@ def checklist(table: Table, laws: Laws, about: Mapping[str, str] | None = None) 
         Item("training", "batch, tokens", _column(frame, "batch_tokens", "{low} to {high}")),
         Item("training", "learning rate", _column(frame, "lr", "{low} to {high}")),
         Item("training", "seeds", _seeds(frame)),
-        *(Item("training", ASKED[key], told[key]) for key in ("architecture", "optimizer", "schedule", "tuning")),
-        Item("data", ASKED["data"], told["data"]),
+        *(Item("training", ASKED[key], given[key]) for key in ("architecture", "optimizer", "schedule", "tuning")),
+        Item("data", ASKED["data"], given["data"]),
         Item("data", "a point is", _points(frame)),
-        Item("data", ASKED["loss"], told["loss"]),
-        Item("data", ASKED["evaluation"], told["evaluation"]),
+        Item("data", ASKED["loss"], given["loss"]),
+        Item("data", ASKED["evaluation"], given["evaluation"]),
         Item("data", "left out", "; ".join(table.excluded) if table.excluded else "nothing"),
         Item("data", "computed here", "; ".join(table.notes) if table.notes else "nothing"),
         Item("fit", "objective", _objective(laws)),
@@ -73,8 +74,8 @@ def checklist(table: Table, laws: Laws, about: Mapping[str, str] | None = None) 
         Item("check", "error of the fit, ln loss", _errors(laws)),
         Item("check", "error of forecast of larger runs", _held_out(laws)),
         Item("check", "optima inside the sizes run", _inside(laws)),
-        Item("check", "doubts", _doubts(laws)),
-        Item("check", ASKED["code"], told["code"]),
+        Item("check", "warnings", _warnings(laws)),
+        Item("check", ASKED["code"], given["code"]),
     ]
     return tuple(rows)
 
@@ -211,7 +212,7 @@ def _inside(laws: Laws) -> str:
     return _each(laws, say)
 
 
-def _doubts(laws: Laws) -> str:
+def _warnings(laws: Laws) -> str:
     count = len(laws.warnings) + sum(len(f.warnings) for f in laws.families.values())
     return f"{count}, listed with the laws" if count else "none"
 
@@ -219,6 +220,6 @@ def _doubts(laws: Laws) -> str:
 def _software() -> str:
     import scipy
 
-    from difflaw import __version__
+    from difflaw.version import __version__
 
     return f"difflaw {__version__}, NumPy {np.__version__}, SciPy {scipy.__version__}"

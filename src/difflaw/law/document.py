@@ -8,17 +8,18 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-from difflaw import __version__
 from difflaw.errors import InputError
 from difflaw.files import read_json, write_json
 from difflaw.law.checklist import Item, checklist
-from difflaw.law.extras import Beyond, fit_beyond, fit_bowls, in_words
+from difflaw.law.extras import Extras, extras_text, fit_extras
 from difflaw.law.fit import fit_laws
 from difflaw.law.records import plain, read_record
 from difflaw.law.results import FittedFamilies
 from difflaw.law.surface import Method
 from difflaw.law.table import Table
+from difflaw.law.tuning import hyperparameter_fits
 from difflaw.law.words import reading
+from difflaw.version import __version__
 
 SCHEMA = 2
 """Of laws.json; rises when a key changes its meaning. In 1 ``extras`` was ``beyond``, and held the standings."""
@@ -40,7 +41,7 @@ class Laws(FittedFamilies):
     ``families`` holds a `results.FamilyLaws` by name. `write` and `read` are each other's inverse.
     """
 
-    extras: Beyond | None = None
+    extras: Extras | None = None
     """Batch and rate, repeated data, families fitted jointly, the first paper's own procedure."""
     checklist: tuple[Item, ...] = ()
     """What a reader must know before believing a law, or that it is not given."""
@@ -103,12 +104,12 @@ class Laws(FittedFamilies):
             raise InputError(f"{path}: {error}; write the file again") from None
 
 
-def _read_extras(raw: Any) -> Beyond:
-    """Extras as `Beyond.as_json` writes them: standings are a list there."""
+def _read_extras(raw: Any) -> Extras:
+    """Extras as `Extras.as_json` writes them: standings are a list there."""
     if isinstance(raw, dict) and isinstance(raw.get("standings"), list):
         standings = {float(at["flops"]): at["families"] for at in raw["standings"]}
         raw = {**raw, "standings": standings}
-    return read_record(Beyond, raw, "extras")
+    return read_record(Extras, raw, "extras")
 
 
 def fit_table(
@@ -135,7 +136,7 @@ def fit_table(
     Raises:
         InputError: options that make no sense.
     """
-    hyperparameters = fit_bowls(table)
+    hyperparameters = hyperparameter_fits(table)
     families = fit_laws(
         table,
         budgets=budgets,
@@ -146,9 +147,9 @@ def fit_table(
         entropy=entropy,
         method=method,
         noise_sd=noise_sd,
-        bowls=hyperparameters[0],
+        hyperparameters=hyperparameters[0],
     )
-    extras = fit_beyond(table, families, seed=seed, first_paper=first_paper, bowls=hyperparameters)
+    extras = fit_extras(table, families, seed=seed, first_paper=first_paper, hyperparameters=hyperparameters)
     options = {
         "budgets": None if budgets is None else list(budgets),
         "form": form,
@@ -167,7 +168,7 @@ def fit_table(
         options=options,
         source=_source(table, file),
         recipe=recipe,
-        reading=(*reading(families), *in_words(extras)),
+        reading=(*reading(families), *extras_text(extras)),
     )
 
 

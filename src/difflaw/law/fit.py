@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
-
+from difflaw.conventions import UNSTATED
 from difflaw.errors import InputError
 from difflaw.formatting import flops as in_flops
 from difflaw.formatting import listed
-from difflaw.law.hyperparameters import Bowl
+from difflaw.law.hyperparameters import HyperparameterFit
 from difflaw.law.isoflop.frontier import frontier_laws
 from difflaw.law.isoflop.profiles import WINDOW, fit_profiles
 from difflaw.law.results import FamilyLaws, HoldOut, Laws, PowerLaw, Surface
@@ -21,9 +19,10 @@ from difflaw.law.surface.forms import make_form
 from difflaw.law.surface.hold_out import CLEARLY, hold_out
 from difflaw.law.surface.minimum import MANY_ROWS
 from difflaw.law.surface.predict import optimum
-from difflaw.law.table import UNSTATED, Table
+from difflaw.law.table import Table
 from difflaw.law.table.curves import Curve, choose_budgets, curves_of
-from difflaw.law.table.trim import surface_rows
+from difflaw.law.table.trim import surface_rows, thin_runs
+from difflaw.law.tuning import at_best_hyperparameters
 
 FORMS = ("free", "tied", "zero")
 """Additive forms that a hold-out chooses from; the others are for `fit_surface`."""
@@ -37,10 +36,6 @@ MANY_EPOCHS = 4.0
 
 AHEAD = 10.0
 """Forecasts are stated at the largest FLOPs fitted and this many times further."""
-MOST_RUNS = 4_000
-"""Profiles of a family with more runs use this many of them, evenly spaced in the sorted table."""
-OFF_BOTTOM = 0.05
-"""Rows whose batch or rate costs more than this share of the loss are left out where a bowl says what it costs."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +64,7 @@ def fit_laws(
     entropy: float | None = None,
     method: Method = "auto",
     noise_sd: float | None = None,
-    bowls: Mapping[str, Bowl] | None = None,
+    hyperparameters: Mapping[str, HyperparameterFit] | None = None,
 ) -> Laws:
     """Fit every family of a table. The result depends on the rows and ``seed``, not on the order of the rows.
 
@@ -86,7 +81,7 @@ def fit_laws(
         entropy: known entropy of the text, nats per token; without ``form`` the floor may not lie below it.
         method: of the surface's intervals (`surface.METHODS`).
         noise_sd: standard deviation of ln loss between seeds, for the method "parametric".
-        bowls: batch and rate laws by family; the surface is then fitted to losses moved to the bowl's bottom.
+        hyperparameters: batch and rate fits by family; the surface is then fitted to losses moved to their optimum.
 
     Raises:
         InputError: a level, budget, factor, form or method that makes no sense.
@@ -99,13 +94,13 @@ def fit_laws(
     if method not in METHODS:
         raise InputError(f"no interval method called '{method}'; choose from {', '.join(METHODS)}")
     options = SurfaceOptions(form, entropy, delta, within, method, noise_sd)
-    light, thinned = _thinned(table)
+    light, thinned = thin_runs(table)
     chosen, origin = choose_budgets(light, budgets)
     families = {}
     for name in table.families:
         laws = _family(light, name, curves_of(light, name), chosen, level, seed, window)
         if surface:
-            laws = _with_surface(laws, table, chosen, level, seed, options, (bowls or {}).get(name))
+            laws = _with_surface(laws, table, chosen, level, seed, options, (hyperparameters or {}).get(name))
         families[name] = laws
     notes = {
         "budgets": f"{origin}: {listed([in_flops(c) for c in chosen], 12)}" if chosen else f"{origin}: none",
@@ -147,25 +142,6 @@ def _check(
         raise InputError(f"delta is {delta:g}; give a positive number, such as 1e-3")
 
 
-def _thinned(table: Table) -> tuple[Table, str]:
-    """The table with at most `MOST_RUNS` runs a family, for profiles and curves, and a sentence where it cut."""
-    every: Any = table.frame
-    kept, cut = [], []
-    for name in table.families:
-        rows = every[every["family"] == name]
-        runs = rows["run"].unique()
-        if len(runs) > MOST_RUNS:
-            some = runs[np.linspace(0, len(runs) - 1, MOST_RUNS).round().astype(int)]
-            cut.append(f"profiles of {name} use {MOST_RUNS:,} of its {len(runs):,} runs, evenly spaced by size")
-            rows = rows[rows["run"].isin(some)]
-        kept.append(rows)
-    if not cut:
-        return table, ""
-    import pandas as pd
-
-    return replace(table, frame=pd.concat(kept, ignore_index=True)), "; ".join(cut)
-
-
 def _family(
     table: Table,
     name: str,
@@ -175,10 +151,10 @@ def _family(
     seed: int,
     window: float,
 ) -> FamilyLaws:
-    profiles, noise, doubts = fit_profiles(name, curves, budgets, window)
+    profiles, noise, messages = fit_profiles(name, curves, budgets, window)
     frontier = frontier_laws(profiles, noise, level, seed)
     # A message about an edge minimum may reach us twice: from its profile and as the reason why there is no law.
-    repeated = tuple(d for d in doubts if not any(d in w for w in frontier.warnings))
+    repeated = tuple(m for m in messages if not any(m in w for w in frontier.warnings))
     return FamilyLaws(
         family=name,
         profiles=profiles,
@@ -199,13 +175,13 @@ def _with_surface(
     level: float,
     seed: int,
     options: SurfaceOptions,
-    bowl: Bowl | None,
+    tuning: HyperparameterFit | None,
 ) -> FamilyLaws:
     every: Any = table.frame
     rows = surface_rows(
         every[every["family"] == laws.family], budgets, params_law=laws.params_law, within=options.within
     )
-    rows, moved = at_bottom(rows, bowl)
+    rows, moved = at_best_hyperparameters(rows, tuning)
     columns = [rows[c].to_numpy() for c in ("params", "tokens", "loss", "run")]
 
     def fit(form: str) -> tuple[Surface | None, tuple[str, ...]]:
@@ -220,7 +196,7 @@ def _with_surface(
             seed=seed,
         )
 
-    found, doubts = fit(options.form or FORMS[0])
+    found, caveats = fit(options.form or FORMS[0])
     held, scores, reason = None, {}, "as asked for" if options.form else "the usual form; no larger runs to judge it by"
     if found is not None and len(rows) <= MANY_ROWS:
         held = hold_out(*columns, forms=_compared(options.form), delta=options.delta, level=level)
@@ -229,7 +205,7 @@ def _with_surface(
             if options.form is None and held.form != found.form:
                 other, more = fit(held.form)
                 if other is not None:
-                    found, doubts = other, (*more, *FORM_CHANGED)
+                    found, caveats = other, (*more, *FORM_CHANGED)
             reason = _form_reason(found.form, held, asked=options.form is not None)
             if options.form is not None and held.form != found.form:
                 if options.entropy is None:
@@ -242,7 +218,7 @@ def _with_surface(
     if found is not None and found.covariance is not None:
         largest = found.flops_range[1]
         forecasts = tuple(optimum(found, c, level=level, hold_out=held) for c in (largest, AHEAD * largest))
-    doubts = tuple(f"surface: {d}" for d in (*moved, *doubts, *_disagreement(found, laws.params_law)))
+    caveats = tuple(f"surface: {c}" for c in (*moved, *caveats, *_disagreement(found, laws.params_law)))
     return replace(
         laws,
         surface=found,
@@ -250,7 +226,7 @@ def _with_surface(
         form_reason=reason if found is not None else "",
         form_scores=scores,
         forecasts=forecasts,
-        warnings=(*laws.warnings, *doubts),
+        warnings=(*laws.warnings, *caveats),
     )
 
 
@@ -272,47 +248,6 @@ def _form_reason(form: str, held: HoldOut, asked: bool) -> str:
         f"no form forecast larger runs better by {100 * CLEARLY:.0f} % or more, so the usual one stays (typical error "
         f"of ln loss: {shown})"
     )
-
-
-def at_bottom(rows: Any, bowl: Bowl | None) -> tuple[Any, tuple[str, ...]]:
-    """Rows with their losses moved to the bottom of a batch and rate bowl, those far up its sides left out.
-
-    ln L - k_B·(ln B - ln B*)² - k_eta·(ln eta - ln eta*)²; a sentence says what was done. Without a bowl, rows that
-    differ only in batch or rate are kept as they are, and a sentence says that they count as noise.
-    """
-    if bowl is None:
-        if _tuned_differently(rows):
-            return rows, (
-                "runs of equal size and tokens differ in batch or rate, and no bowl says what that costs: the surface "
-                "takes it for noise; leave badly tuned runs out",
-            )
-        return rows, ()
-    known = np.isfinite(rows["batch_tokens"].to_numpy(float)) & np.isfinite(rows["lr"].to_numpy(float))
-    rows = rows[known & (rows["batch_tokens"].to_numpy(float) > 0) & (rows["lr"].to_numpy(float) > 0)]
-    cost = []
-    for n, d, batch, rate in zip(*(rows[c] for c in ("params", "tokens", "batch_tokens", "lr")), strict=True):
-        off_batch = math.log(batch / bowl.best_batch(d, n))
-        off_rate = math.log(rate / bowl.best_rate(batch, d, n))
-        cost.append(bowl.k_batch * off_batch**2 + bowl.k_rate * off_rate**2)
-    cost = np.array(cost)
-    near = cost <= OFF_BOTTOM
-    moved = rows.assign(loss=rows["loss"].to_numpy(float) * np.exp(-cost))[near]
-    words = f"losses are moved to the bottom of the batch and rate bowl (by {100 * np.median(cost[near]):.2g} % in half"
-    words += (
-        f" of the rows), and {int((~near).sum())} rows more than {100 * OFF_BOTTOM:.0f} % up its sides are left out"
-    )
-    return moved, (words,)
-
-
-def _tuned_differently(rows: Any) -> bool:
-    """Whether more than one in ten cells of equal size and tokens was run at several batches or rates."""
-    there = [c for c in ("batch_tokens", "lr") if c in rows]
-    if not there:
-        return False
-    ends = rows.sort_values("tokens").groupby("run").tail(1)
-    ends = ends.assign(cell_n=np.log(ends["params"]).round(2), cell_d=np.log(ends["tokens"]).round(2))
-    cells = ends.groupby(["cell_n", "cell_d"])[there].nunique()
-    return bool((cells > 1).any(axis=1).mean() > 0.1)
 
 
 def _disagreement(surface: Surface | None, law: PowerLaw | None) -> tuple[str, ...]:
@@ -355,6 +290,6 @@ def _table_warnings(table: Table, budgets: Sequence[float]) -> tuple[str, ...]:
     if "seed" not in frame or frame.groupby("family")["seed"].nunique().max() < 2:
         found.append(
             "no cell was run with a second seed, so an error shared by all runs of a size (a mis-tuned rate) cannot be "
-            "told from the law; intervals are then too narrow"
+            "separated from the law; intervals are then too narrow"
         )
     return tuple(found)

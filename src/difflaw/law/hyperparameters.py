@@ -1,9 +1,9 @@
-"""Batch size and learning rate from one fit to all runs: a bowl in (ln B, ln eta) whose bottom moves with N and D.
+"""Batch size and learning rate from one fit to all runs: quadratic in (ln B, ln eta), its optimum moving with N and D.
 
 ln L = ln(E + A/N^alpha + B/D^beta) + k_B·(ln B - ln B*)² + k_eta·(ln eta - ln eta*)²,
 ln B* = c0 + c1·ln D (+ c2·ln N),  ln eta* = d0 + d1·ln B + d2·ln D + d3·ln N.
-All runs count, cells at the edge of a sweep included: what they say of the slope moves the bottom as it should, where a
-parabola per cell would have to be thrown away. Terms are left out where the table does not vary them.
+All runs count, cells at the edge of a sweep included: what they say of the slope moves the optimum as it should, where
+a parabola per cell would have to be thrown away. Terms are left out where the table does not vary them.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ VARIES = 0.3
 
 
 @dataclass(frozen=True)
-class Bowl:
-    """The fitted bowl; exponents and intervals by name ("batch:tokens", "rate:batch", …, "k_batch", "k_rate")."""
+class HyperparameterFit:
+    """The fitted laws of batch and rate; intervals by name ("batch:tokens", "rate:batch", …, "k_batch", "k_rate")."""
 
     batch_intercept: float
     batch_exponents: dict[str, float]
@@ -39,7 +39,7 @@ class Bowl:
     k_rate: float
     intervals: dict[str, Interval]
     surface: tuple[float, float, float, float, float]
-    """E, A, B, alpha, beta at the bottom of the bowl."""
+    """E, A, B, alpha, beta at the best batch and rate."""
     rmse_log: float
     points: int
     runs: int
@@ -66,7 +66,7 @@ class Bowl:
         return best / reach, best * reach
 
 
-def fit_bowl(
+def fit_hyperparameters(
     params: Sequence[float] | np.ndarray,
     tokens: Sequence[float] | np.ndarray,
     batch_tokens: Sequence[float] | np.ndarray,
@@ -77,8 +77,8 @@ def fit_bowl(
     batch_on: Sequence[Term] = ("tokens",),
     rate_on: Sequence[Term] | None = None,
     level: float = 0.95,
-) -> Bowl:
-    """Fit surface and bowl together.
+) -> HyperparameterFit:
+    """Fit surface, batch and rate together.
 
     Args:
         params: sizes, shape (n,).
@@ -92,7 +92,7 @@ def fit_bowl(
         level: of the intervals.
 
     Raises:
-        InputError: too few rows, batches or rates, an exponent the table cannot carry, or a surface that is no bowl.
+        InputError: too few rows, batches or rates, an exponent the table cannot carry, or losses without an optimum.
     """
     from scipy.optimize import least_squares
 
@@ -100,12 +100,14 @@ def fit_bowl(
     logs = {name: np.asarray(values, float) for name, values in columns.items()}
     for name, values in logs.items():
         if len(values) != len(logs["loss"]) or not (np.isfinite(values) & (values > 0)).all():
-            raise InputError(f"bowl: column {name} must have a positive finite number in every row")
+            raise InputError(f"batch and rate: column {name} must have a positive finite number in every row")
     logs = {name: np.log(values) for name, values in logs.items()}
     n = len(logs["loss"])
     for name, least in (("batch", 3), ("lr", 3), ("params", 3), ("tokens", 3)):
         if len(np.unique(logs[name].round(6))) < least:
-            raise InputError(f"bowl: {name} takes fewer than {least} values; a bowl needs {least} or more of each")
+            raise InputError(
+                f"batch and rate: {name} takes fewer than {least} values; the fit needs {least} or more of each"
+            )
     shift = {name: float(values.mean()) for name, values in logs.items()}
     c = {name: values - shift[name] for name, values in logs.items()}
     rate_on = _carried(c, ("batch", "tokens", "params")) if rate_on is None else tuple(rate_on)
@@ -113,14 +115,14 @@ def fit_bowl(
         lost = [t for t in terms if t not in _carried(c, tuple(terms))]
         if lost:
             raise InputError(
-                f"bowl: the table does not vary {lost[0]} enough by itself to say how {what} depends on it"
+                f"batch and rate: the table does not vary {lost[0]} enough by itself to say how {what} depends on it"
             )
     batch_x = np.stack([np.ones(n), *(c[t] for t in batch_on)], 1)
     rate_x = np.stack([np.ones(n), *(c[t] for t in rate_on)], 1)
     nb, nr = batch_x.shape[1], rate_x.shape[1]
     count = 7 + nb + nr
     if n < count + 3:
-        raise InputError(f"bowl: {n} rows cannot carry {count} parameters; give at least {count + 3}")
+        raise InputError(f"batch and rate: {n} rows cannot carry {count} parameters; give at least {count + 3}")
 
     def parts(theta: np.ndarray) -> tuple[np.ndarray, ...]:
         a, b, e, alpha, beta = theta[:5]
@@ -171,7 +173,7 @@ def _carried(c: dict[str, np.ndarray], terms: tuple[Term, ...]) -> tuple[Term, .
 
 
 def _starts(c: dict[str, np.ndarray], batch_x: np.ndarray, rate_x: np.ndarray) -> list[np.ndarray]:
-    """Starts: bowls through the best tenth of the runs of like size and tokens, with three curvatures."""
+    """Starts: quadratics through the best tenth of the runs of like size and tokens, with three curvatures."""
     design = np.stack([np.ones_like(c["loss"]), c["params"], c["tokens"], c["params"] ** 2, c["tokens"] ** 2], 1)
     above = c["loss"] - design @ np.linalg.lstsq(design, c["loss"], rcond=None)[0]
     good = above <= np.quantile(above, 0.3)
@@ -196,7 +198,7 @@ def _result(
     rate_on: Sequence[Term],
     runs: Sequence[str] | np.ndarray | None,
     level: float,
-) -> Bowl:
+) -> HyperparameterFit:
     n, nb = len(residual), 1 + len(batch_on)
     cluster = np.arange(n) if runs is None else np.unique(np.asarray(runs, str), return_inverse=True)[1]
     groups = int(cluster.max()) + 1
@@ -221,7 +223,7 @@ def _result(
     rate_0 = rate[0] + shift["lr"] - sum(e * shift[t] for t, e in zip(rate_on, rate[1:], strict=True))
     a, b, e, alpha, beta = (float(v) for v in theta[:5])
     lift = math.exp(shift["loss"])
-    found = Bowl(
+    found = HyperparameterFit(
         batch_intercept=float(batch_0),
         batch_exponents={t: float(v) for t, v in zip(batch_on, batch[1:], strict=True)},
         rate_intercept=float(rate_0),
@@ -240,24 +242,27 @@ def _result(
         points=n,
         runs=groups,
     )
-    warnings = _doubts(found, c, shift, jac)
-    return Bowl(**{**vars(found), "warnings": tuple(warnings)})
+    warnings = _warnings(found, c, shift, jac)
+    return HyperparameterFit(**{**vars(found), "warnings": tuple(warnings)})
 
 
-def _doubts(bowl: Bowl, c: dict[str, np.ndarray], shift: dict[str, float], jac: np.ndarray) -> list[str]:
-    found = []
+def _warnings(fit: HyperparameterFit, c: dict[str, np.ndarray], shift: dict[str, float], jac: np.ndarray) -> list[str]:
+    warnings = []
     low, high = (math.exp(end + shift["batch"]) for end in (c["batch"].min(), c["batch"].max()))
     points = [(c["tokens"] + shift["tokens"]).min(), (c["tokens"] + shift["tokens"]).max()]
     for end, word in zip(points, ("fewest", "most"), strict=True):
-        best = bowl.best_batch(math.exp(end), math.exp(shift["params"]))
+        best = fit.best_batch(math.exp(end), math.exp(shift["params"]))
         if not low <= best <= high:
-            found.append(
+            warnings.append(
                 f"at the {word} tokens the best batch, {human(best)}, lies outside the batches run "
                 f"({human(low)} to {human(high)}); run it to be sure"
             )
-    for name, k in (("batch", bowl.k_batch), ("rate", bowl.k_rate)):
+    for name, k in (("batch", fit.k_batch), ("rate", fit.k_rate)):
         if k < 1e-4:
-            found.append(f"the loss hardly depends on the {name} in this table; its law is not determined")
+            warnings.append(f"the loss hardly depends on the {name} in this table; its law is not determined")
     if (number := condition(jac)) > 1e4:
-        found.append(f"the table determines the bowl poorly (condition number {number:.1e}); vary batch and rate apart")
-    return found
+        warnings.append(
+            f"the table determines batch and rate poorly (condition number {number:.1e}); "
+            "vary batch and rate independently"
+        )
+    return warnings

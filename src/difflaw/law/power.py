@@ -15,8 +15,6 @@ import numpy as np
 
 from difflaw.law.results import Interval, PowerLaw
 
-Matrix2 = tuple[tuple[float, float], tuple[float, float]]
-
 
 @dataclass(frozen=True)
 class Spread:
@@ -51,6 +49,16 @@ def quantile(level: float, dof: int) -> float:
 
     tail = 0.5 + level / 2
     return float(stdtrit(dof, tail)) if dof > 0 else float(ndtri(tail))
+
+
+def robust_covariance(draws: np.ndarray) -> np.ndarray:
+    """Covariance of draws (R, p) from their 2.5 and 97.5 percentiles: a few wild refits do not set the scale."""
+    low, high = np.quantile(draws, [0.025, 0.975], axis=0)
+    sd = (high - low) / (2 * quantile(0.95, 0))
+    clipped = np.clip(draws, low, high)
+    spread = np.maximum(clipped.std(0), 1e-300)
+    correlation = np.cov(clipped.T, bias=True) / np.outer(spread, spread)
+    return correlation * np.outer(sd, sd)
 
 
 def fit_line(
@@ -102,7 +110,7 @@ def hc3(design: np.ndarray, weights: np.ndarray, residual: np.ndarray) -> np.nda
 
 
 def _excess(x: np.ndarray, y: np.ndarray, variance: np.ndarray) -> float:
-    """Scatter of the points beyond their variances, tau², by moments and not below 0."""
+    """Scatter of the points in excess of their variances, tau², by moments and not below 0."""
     w = 1 / variance
     design = np.stack([np.ones_like(x), x - w @ x / w.sum()], 1)
     bread = np.linalg.inv(design.T @ (w[:, None] * design))
@@ -179,7 +187,7 @@ def predict_interval(law: PowerLaw, x: float, level: float = 0.95) -> Interval |
     c = law.covariance
     variance = c[0][0] + d * (c[0][1] + c[1][0]) + d * d * c[1][1]
     half = quantile(level, law.degrees_of_freedom) * math.sqrt(max(variance, 0.0))
-    beyond = max(x / law.x_range[1], law.x_range[0] / x)
-    where = "inside the fitted range" if beyond <= 1 + 1e-9 else f"a factor {beyond:.3g} outside the fitted range"
+    factor = max(x / law.x_range[1], law.x_range[0] / x)
+    where = "inside the fitted range" if factor <= 1 + 1e-9 else f"a factor {factor:.3g} outside the fitted range"
     kind = f"{level * 100:g} % for the law's mean {law.y} at this {law.x}, {where}; assumes the power law holds"
     return Interval(law(x) * math.exp(-half), law(x) * math.exp(half), level, kind)

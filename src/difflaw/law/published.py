@@ -1,7 +1,7 @@
-"""Published laws to set beside a fit or to plan with: every value with its source, its counting and how it was checked.
+"""Published laws to compare a fit with or to plan with: each value with source, counting and how it was checked.
 
-The values lie in ``published.json`` beside this file. Two losses may be compared only where tokenizer and kind of bound
-agree; `side_by_side` says so wherever they do not.
+The values lie in ``published.json`` in this folder. Two losses may be compared only where tokenizer and kind of bound
+agree, so every law names both.
 """
 
 from __future__ import annotations
@@ -207,36 +207,6 @@ def published_laws() -> tuple[PublishedLaw, ...]:
 def published_for(family: str, y: str, x: str = "flops") -> tuple[PublishedLaw, ...]:
     """Power laws of both papers of one family and quantity; empty where none is known."""
     return tuple(law for law in published_laws() if (law.family, law.y, law.x) == (family, y, x))
-
-
-def side_by_side(laws: Sequence[PublishedLaw]) -> list[str]:
-    """Laws line by line, and under them what keeps the numbers from being compared.
-
-    Losses of different tokenizers, or a bound beside an exact likelihood, are never shown without that sentence;
-    exponents of different counting come with theirs.
-    """
-    lines = []
-    for law in laws:
-        coefficient = "?" if law.coefficient is None else f"{law.coefficient:.4g}"
-        known = f" [{law.interval[0]:.4g}, {law.interval[1]:.4g}]" if law.interval else ""
-        lines.append(
-            f"{law.family}: {law.y} = {coefficient}·{law.x}^{law.exponent:.4g}{known} ({law.source}; {law.checked})"
-        )
-    if any(law.y == "loss" for law in laws):
-        tokenizers, bounds = ({getattr(law, name) for law in laws} for name in ("tokenizer", "bound"))
-        if len(tokenizers) > 1:
-            lines.append(
-                f"Losses per token of different tokenizers cannot be compared: {'; '.join(sorted(tokenizers))}."
-            )
-        if len(bounds) > 1:
-            lines.append(f"A bound is not a likelihood, so losses of these kinds differ: {'; '.join(sorted(bounds))}.")
-    counts = {law.convention for law in laws}
-    if len(counts) > 1:
-        lines.append(
-            "The laws count parameters or FLOPs differently, which alone moves exponents by .05 and more: "
-            + " | ".join(sorted(counts))
-        )
-    return lines
 
 
 def _set(name: str, raw: Mapping[str, Any]) -> PublishedSet:

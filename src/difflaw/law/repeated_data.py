@@ -3,7 +3,7 @@
 Saturating (Muennighoff et al. 2023): L = E + A/N^alpha + B/D'^beta, D' = U + U·R*·(1 - exp(-R/R*)), R = D/U - 1, U the
 different tokens; it can never rise with epochs. (Their like rule for sizes past the optimum of U is not fitted.)
 Overfitting: plus P·(D/U - 1)^kappa·(N/U)^rho, an additive penalty (after 2605.01640, of which the abstract alone was
-read), needed as soon as the loss rises with epochs. R* far beyond the epochs that were run is not identified: then a
+read), needed as soon as the loss rises with epochs. R* far above the epochs that were run is not identified: then a
 one-sided bound is given and no number.
 """
 
@@ -19,10 +19,9 @@ import numpy as np
 from difflaw.errors import InputError
 from difflaw.law.power import quantile
 from difflaw.law.results import Interval
+from difflaw.law.search import root
 
 FormName = Literal["saturating", "overfitting"]
-RISE = 0.5
-"""Rise in ln R* within which an upper end of its interval is believed; beyond, the data only bound it from below."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +52,7 @@ class DataLimitedLaw:
 
     def worth(self, tokens: float, unique: float) -> float:
         """Effective tokens D'."""
-        return float(effective(np.array([tokens]), np.array([unique]), self.fitted_half_life)[0])
+        return float(effective_tokens(tokens, unique, self.fitted_half_life))
 
     def __call__(self, params: float, tokens: float, unique: float) -> float:
         """Loss at N, D and U, nats per token."""
@@ -70,8 +69,14 @@ class DataLimitedLaw:
         return most if losses[-1] <= min(losses) * (1 + 1e-9) else float(epochs[int(np.argmin(losses))])
 
 
-def effective(tokens: np.ndarray, unique: np.ndarray, half_life: float) -> np.ndarray:
-    """D' = U + U·R*·(1 - exp(-R/R*)) where D > U, else D; shape (n,)."""
+def effective_tokens(tokens: Any, unique: Any, half_life: float) -> Any:
+    """What ``tokens`` are worth, of which ``unique`` differ: D' = U + U·R*·(1 - exp(-R/R*)) where D > U, else D.
+
+    Muennighoff et al. 2023 (2305.16264), section 3.1, with R = D/U - 1. Numbers or arrays that broadcast; ``unique``
+    None says that no token is seen twice.
+    """
+    if unique is None:
+        return tokens
     repeats = np.maximum(tokens / unique - 1, 0.0)
     return np.minimum(tokens, unique) + unique * half_life * -np.expm1(-repeats / half_life)
 
@@ -129,7 +134,7 @@ def fit_data_limited(
     low, high = lives[max(int(np.argmin(profile)) - 1, 0)], lives[min(int(np.argmin(profile)) + 1, len(lives) - 1)]
     life, theta, cost = _refine(c, float(low), float(high), form, best[1])
     dof = n - count
-    # Profile interval: where the misfit rises by t²·s² (an F test of one parameter).
+    # Profile interval: where the sum of squares rises by t²·s² (an F test of one parameter).
     bar = 2 * cost * (1 + quantile(level, dof) ** 2 / dof)
     one_sided = 2 * cost * (1 + quantile(2 * level - 1, dof) ** 2 / dof)
     inside = 2 * np.array(profile) <= bar
@@ -176,7 +181,7 @@ def _fit(c: dict[str, np.ndarray], life: float, form: FormName, start: np.ndarra
     from scipy.optimize import least_squares
 
     x = np.log(c["params"]) - np.log(c["params"]).mean()
-    z = np.log(effective(c["tokens"], c["unique"], life)) - np.log(c["tokens"]).mean()
+    z = np.log(effective_tokens(c["tokens"], c["unique"], life)) - np.log(c["tokens"]).mean()
     y = np.log(c["loss"])
     repeats = np.maximum(c["tokens"] / c["unique"] - 1, 0.0)
     repeated, ln_r = repeats > 0, np.log(np.where(repeats > 0, repeats, 1.0))
@@ -231,7 +236,7 @@ def _fit(c: dict[str, np.ndarray], life: float, form: FormName, start: np.ndarra
 def _refine(
     c: dict[str, np.ndarray], low: float, high: float, form: FormName, theta: np.ndarray
 ) -> tuple[float, np.ndarray, float]:
-    """The best R* between two values, by golden section in its logarithm."""
+    """The best R* between two values, by Brent's bounded search in its logarithm."""
     from scipy.optimize import minimize_scalar
 
     found = minimize_scalar(
@@ -254,18 +259,15 @@ def _crossing(
     """(lower, upper) R* at which the profile crosses ``bar``; None where it does not."""
     values = 2 * np.array(profile)
 
-    def solve(inside: float, outside: float) -> float:
-        for _ in range(30):
-            middle = math.sqrt(inside * outside)
-            if 2 * _fit(c, middle, form, theta)[1] <= bar:
-                inside = middle
-            else:
-                outside = middle
-        return math.sqrt(inside * outside)
+    def above(ln_life: float) -> float:
+        return 2 * _fit(c, math.exp(ln_life), form, theta)[1] - bar
 
-    below, above = np.flatnonzero((lives < life) & (values > bar)), np.flatnonzero((lives > life) & (values > bar))
-    lower = solve(life, float(lives[below[-1]])) if len(below) else None
-    upper = solve(life, float(lives[above[0]])) if len(above) else None
+    def solve(outside: float) -> float:
+        return math.exp(root(above, math.log(life), math.log(outside), 1e-6))
+
+    lesser, greater = np.flatnonzero((lives < life) & (values > bar)), np.flatnonzero((lives > life) & (values > bar))
+    lower = solve(float(lives[lesser[-1]])) if len(lesser) else None
+    upper = solve(float(lives[greater[0]])) if len(greater) else None
     return lower, upper
 
 

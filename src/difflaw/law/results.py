@@ -198,7 +198,7 @@ class LossForecast:
     loss: float
     mean: Interval | None
     run: Interval | None
-    beyond: float
+    extrapolation_factor: float
     """FLOPs over the largest FLOPs fitted; at most 1 inside the range."""
     warnings: tuple[str, ...]
 

@@ -9,18 +9,18 @@ from difflaw.formatting import flops as in_flops
 from difflaw.formatting import human
 from difflaw.law.power import quantile
 from difflaw.law.results import FamilyLaws, Laws, PowerLaw
-from difflaw.law.surface.hold_out import hold_out_words
+from difflaw.law.surface.hold_out import hold_out_text
 
 
 def reading(laws: Laws) -> list[str]:
-    """Sentences for someone who is no statistician: minima, exponents, comparisons of families, range, doubts."""
+    """Sentences for someone who is no statistician: minima, exponents, comparisons of families, range, warnings."""
     lines = [_minima(f) for f in laws.families.values()]
     lines += [line for f in laws.families.values() if (line := _exponents(f))]
     for one, other in combinations(laws.families.values(), 2):
         lines += _compare(one, other)
     for family in laws.families.values():
         if family.hold_out is not None:
-            lines += [f"{family.family}, surface: {line}" for line in hold_out_words(family.hold_out)]
+            lines += [f"{family.family}, surface: {line}" for line in hold_out_text(family.hold_out)]
     lines += _range(laws)
     without = [f.family for f in laws.families.values() if f.params_law is None]
     if without:
@@ -96,7 +96,7 @@ def compare_optima(one: FamilyLaws, other: FamilyLaws, level: float = 0.95) -> d
 
 
 def _scatter_dof(family: FamilyLaws) -> int:
-    """Points beyond three on the family's parabolas: what its scatter was estimated from (0: from loss_se)."""
+    """Points in excess of three on the family's parabolas: what its scatter was estimated from (0: from loss_se)."""
     return sum(sum(p.used) - 3 for p in family.profiles if p.coefficients is not None)
 
 
@@ -110,9 +110,9 @@ def _compare(one: FamilyLaws, other: FamilyLaws) -> list[str]:
         tokens = math.exp(optima["tokens"][0])
         shown = f"{math.exp(ratio):.2f} [{math.exp(ratio - half):.2f}, {math.exp(ratio + half):.2f}]"
         if abs(ratio) > half:
-            text = f"{other.family} wants {more} parameters and {less} tokens than {one.family} here"
+            text = f"{other.family} is best with {more} parameters and {less} tokens than {one.family} here"
         else:
-            text = f"{other.family} and {one.family} cannot be told apart in the size they want here"
+            text = f"{other.family} and {one.family} cannot be distinguished by their best size here"
         text += f": size ratio {shown}, tokens ratio {tokens:.2f}, where both have a minimum."
         if not math.isfinite(half):
             text = f"{other.family} against {one.family}: size ratio {math.exp(ratio):.2f}, but with unknown error."
@@ -136,7 +136,7 @@ def _compare(one: FamilyLaws, other: FamilyLaws) -> list[str]:
         shown = f"{gap:+.4f} ± {half:.4f}"
         pair = f"{other.family} and {one.family}"
         if abs(gap) <= half:
-            found.append(f"The {quantity} exponents of {pair} cannot be told apart (difference {shown}).")
+            found.append(f"The {quantity} exponents of {pair} cannot be distinguished (difference {shown}).")
         else:
             found.append(f"The {quantity} exponents of {pair} differ (difference {shown}).")
     return found
@@ -148,6 +148,6 @@ def _range(laws: Laws) -> list[str]:
         return []
     low, high = min(r[0] for r in fitted), max(r[1] for r in fitted)
     return [
-        f"The laws were fitted from {in_flops(low)} to {in_flops(high)}. Beyond that they are extrapolations: real "
+        f"The laws were fitted from {in_flops(low)} to {in_flops(high)}. Past that they are extrapolations: real "
         "errors of extrapolation are larger than the intervals, which assume that the law's form holds."
     ]

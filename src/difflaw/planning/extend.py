@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 
 from difflaw.errors import InputError
+from difflaw.law.interpolation import prolonged
 from difflaw.law.surface.fit import fit_surface
-from difflaw.law.surface.joint import Standing, fit_joint, standings, standings_in_words
 from difflaw.law.table import Table
 from difflaw.law.table.trim import surface_rows
 from difflaw.planning.next_runs import NextRuns, next_runs
-from difflaw.planning.shapes import Shape, counted, grid
+from difflaw.planning.shapes import Shape, allowed_shapes, counted
 
 FAR_AHEAD = 50.0
 """Budget to be forecast, in units of the largest run, where none is given."""
@@ -53,60 +53,35 @@ def propose(
             raise InputError(f"--family {family}: {table.source} has {', '.join(table.families)}")
     out, reasons = [], []
     for family in families or table.families:
-        every: Any = table.frame
-        whole = every[every["family"] == family]
-        rows = surface_rows(whole)
-        # One row a run: points along a run share its error, so its last one is what another run would add to.
-        last = rows.sort_values("tokens").groupby("run").tail(1)
-        columns = (rows[c].to_numpy() for c in ("params", "tokens", "loss", "run"))
-        surface, doubts = fit_surface(*columns)
-        if surface is None:
-            reasons.append(f"{family}: {doubts[0] if doubts else 'no surface'}")
-            continue
-        known = np.unique(rows[["params", "flops_per_token"]].to_numpy(float), axis=0)
-
-        def cost(sizes: np.ndarray, known: np.ndarray = known) -> np.ndarray:
-            return _interpolated(np.asarray(sizes, float), known)
-
-        aim = target or FAR_AHEAD * float(rows["flops"].max())
-        candidates = _sizes(described, table, known)
-        sizes, lengths = last["params"].to_numpy(float), last["tokens"].to_numpy(float)
         try:
-            found = next_runs(surface, sizes, lengths, budget, aim, cost, sizes=candidates)
+            out.append(_proposal(table, family, budget, target, described))
         except InputError as error:
             reasons.append(f"{family}: {error}")
-            continue
-        names = tuple(_name(described, table, run.params) for run in found.runs)
-        out.append(Proposal(family, found, names, doubts))
     if not out:
         raise InputError(f"{table.source}: no family has a surface to improve. {reasons[0]}")
     return out, reasons
 
 
-def winner(table: Table, flops: float) -> tuple[list[Standing], list[str]]:
-    """Which family of a table has the lowest loss at a budget, with what probability; and that in words.
-
-    All families are fitted jointly (`law.surface.joint`), sizes as FLOPs per token so that budgets are the table's own.
-    """
+def _proposal(
+    table: Table, family: str, budget: float, target: float | None, described: dict[str, Any] | None
+) -> Proposal:
+    """Next runs of one family; InputError says why there are none."""
     every: Any = table.frame
-    parts = [surface_rows(every[every["family"] == family]) for family in table.families]
-    columns = [
-        np.concatenate([p[c].to_numpy() for p in parts]) for c in ("flops_per_token", "tokens", "loss", "family")
-    ]
-    fit = fit_joint(*columns, flops_factor=1.0)
-    found = standings(fit, flops)
-    return found, standings_in_words(found, flops, fit, "FLOPs per token")
+    rows = surface_rows(every[every["family"] == family])
+    # One row a run: points along a run share its error, so its last one is what another run would add to.
+    last = rows.sort_values("tokens").groupby("run").tail(1)
+    surface, caveats = fit_surface(*(rows[c].to_numpy() for c in ("params", "tokens", "loss", "run")))
+    if surface is None:
+        raise InputError(caveats[0] if caveats else "no surface")
+    known = np.unique(rows[["params", "flops_per_token"]].to_numpy(float), axis=0)
 
+    def cost(sizes: np.ndarray) -> np.ndarray:
+        return np.exp(prolonged(np.log(np.asarray(sizes, float)), np.log(known[:, 0]), np.log(known[:, 1])))
 
-def _interpolated(sizes: np.ndarray, known: np.ndarray) -> np.ndarray:
-    """FLOPs per token by the table's own sizes: straight lines in logarithms, the end ones prolonged."""
-    x, y = np.log(known[:, 0]), np.log(known[:, 1])
-    if len(x) == 1:
-        return sizes * math.exp(y[0] - x[0])
-    ln = np.log(sizes)
-    right = np.clip(np.searchsorted(x, ln), 1, len(x) - 1)
-    slope = (y[right] - y[right - 1]) / np.maximum(x[right] - x[right - 1], 1e-12)
-    return np.exp(y[right - 1] + slope * (ln - x[right - 1]))
+    aim = target or FAR_AHEAD * float(rows["flops"].max())
+    ran = (last["params"].to_numpy(float), last["tokens"].to_numpy(float))
+    found = next_runs(surface, *ran, budget, aim, cost, sizes=_sizes(described, table, known))
+    return Proposal(family, found, tuple(_name(described, table, run.params) for run in found.runs), caveats)
 
 
 def _counter(described: dict[str, Any]) -> Any:
@@ -120,7 +95,7 @@ def _counter(described: dict[str, Any]) -> Any:
 
 def _shapes(described: dict[str, Any], table: Table, low: float, high: float) -> dict[float, Shape]:
     count, names = _counter(described), (described["config"]["params"], described["config"]["flops"])
-    near = [s for s in grid() if low / 3 < 12.0 * s.layers * s.width**2 < 3 * high]
+    near = [s for s in allowed_shapes() if low / 3 < 12.0 * s.layers * s.width**2 < 3 * high]
     sized = [counted(s, count, names) for s in near]
     return {s.params: s.shape for s in sized if low * 0.99 <= s.params <= 2 * high}
 

@@ -17,7 +17,7 @@ import numpy as np
 
 from difflaw.errors import InputError
 from difflaw.law.results import Surface
-from difflaw.law.surface.forms import evaluate, jacobian, make_form
+from difflaw.law.surface.forms import evaluate, jacobian, ln_best_size, make_form
 
 NEAR = 4.5
 """Factor around N* within which wide tables still follow the additive form."""
@@ -53,6 +53,16 @@ class NextRuns:
     noise: float
 
 
+@dataclass(frozen=True)
+class _Cells:
+    """Candidate runs: sizes, tokens and FLOPs of shape (k,), and derivatives of ln L by theta (k, 5)."""
+
+    size: np.ndarray
+    token: np.ndarray
+    price: np.ndarray
+    rows: np.ndarray
+
+
 def next_runs(
     surface: Surface,
     params: Sequence[float] | np.ndarray,
@@ -76,7 +86,7 @@ def next_runs(
         cost: FLOPs per token of sizes, vectorised.
         noise: standard deviation of ln loss of a run; default the surface's.
         near: factor around N* within which candidates lie.
-        sizes: candidate sizes; default a grid over those run and a doubling beyond.
+        sizes: candidate sizes; default a grid over those run and one doubling more.
 
     Raises:
         InputError: a surface without its parameters, or a budget below the smallest useful run.
@@ -99,45 +109,24 @@ def next_runs(
             f"the surface does not know its optimum within a factor {near:g} (error of ln N* is {unsure:.2g}), "
             "so no run can be placed near it; remove runs on the plateau, or vary tokens at fixed size around the best"
         )
-    size, token, price = _candidates(theta, surface, grid, d, budget, cost, near)
-    worthy = price >= min(SMALLEST_SHARE * budget, float(price.max(initial=0.0)) / 2)
-    size, token, price = size[worthy], token[worthy], price[worthy]
-    if not len(size):
-        low = float((cost(grid) * d.min()).min())
-        raise InputError(f"--next {budget:g}: less than the smallest useful run, about {low:.2g} FLOPs")
+    cells = _candidates(theta, surface, grid, d, budget, cost, near)
     chosen: dict[int, int] = {}
-    spent, reasons = 0.0, {}
-    seen = float((cost(n) * d).max())
-    off = np.abs(np.log(size / _optima(theta, surface, price, grid, cost)))
-    large = np.flatnonzero((price <= DRIFT_SHARE * budget) & (price > seen) & (off < 0.15))
-    candidate_rows = _rows(theta, surface.centre, size, token)
-    if len(large):
-        pick = int(large[np.argmax(price[large])])
-        chosen[pick], reasons[pick] = 1, "the largest run at the optimum: shows a law that drifts"
-        information = information + np.outer(candidate_rows[pick], candidate_rows[pick]) / sd**2
-        spent += float(price[pick])
-    for _ in range(MOST - len(chosen)):
-        covariance = np.linalg.inv(information)
-        pull = candidate_rows @ covariance
-        gain = (pull @ g_loss) ** 2 / (sd**2 + np.einsum("ij,ij->i", pull, candidate_rows))
-        full = np.isin(np.arange(len(price)), [i for i, k in chosen.items() if k >= TWICE])
-        worth = np.where((price <= budget - spent) & ~full, gain / price, -1.0)
-        pick = int(np.argmax(worth))
-        if worth[pick] <= 0 or gain[pick] < 1e-3 * float(g_loss @ covariance @ g_loss):
-            break
-        chosen[pick] = chosen.get(pick, 0) + 1
-        reasons.setdefault(pick, "shrinks the forecast's variance most per FLOP")
-        information = information + np.outer(candidate_rows[pick], candidate_rows[pick]) / sd**2
-        spent += float(price[pick])
+    drift = _largest_at_optimum(cells, theta, surface, grid, cost, DRIFT_SHARE * budget, float((cost(n) * d).max()))
+    if drift is not None:
+        chosen[drift] = 1
+    information = _greedy(cells, chosen, information, g_loss, budget, sd)
     after = np.linalg.inv(information)
     one = _one_run(theta, surface, before, budget, grid, cost, sd)
+    reasons = {drift: "the largest run at the optimum: shows a law that drifts"}
+    usual = "shrinks the forecast's variance most per FLOP"
+    order = sorted(chosen, key=lambda i: (cells.price[i], cells.size[i]))
     runs = [
-        NextRun(float(size[i]), float(token[i]), float(price[i]), k, reasons[i])
-        for i, k in sorted(chosen.items(), key=lambda item: (price[item[0]], size[item[0]]))
+        NextRun(float(cells.size[i]), float(cells.token[i]), float(cells.price[i]), chosen[i], reasons.get(i, usual))
+        for i in order
     ]
     return NextRuns(
         runs=tuple(runs),
-        flops=spent,
+        flops=sum(run.flops * run.times for run in runs),
         target=target,
         loss_se=(_se(before, g_loss), _se(after, g_loss)),
         size_se=(_se(before, g_size), _se(after, g_size)),
@@ -191,7 +180,7 @@ def _gradients(
 def _closed_size(t: np.ndarray, centre: tuple[float, float], flops: float, factor: float) -> float:
     a, b, _, alpha, beta = t
     budget = math.log(flops / factor) - centre[0] - centre[1]
-    return math.exp((math.log(alpha / beta) + a - b + beta * budget) / (alpha + beta) + centre[0])
+    return math.exp(float(ln_best_size(a, b, alpha, beta, budget)) + centre[0])
 
 
 def _candidates(
@@ -202,18 +191,63 @@ def _candidates(
     budget: float,
     cost: Callable[[np.ndarray], np.ndarray],
     near: float,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(sizes, tokens, FLOPs) that fit the budget, lie near the optimum and past the first steps of training."""
-    price = cost(grid)
-    tokens = np.geomspace(d.min(), max(float((budget / price).max()), 1.01 * float(d.min())), 49)
+) -> _Cells:
+    """Cells that fit the budget, lie near the optimum and past the first steps of training; InputError for none."""
+    per_token = cost(grid)
+    tokens = np.geomspace(d.min(), max(float((budget / per_token).max()), 1.01 * float(d.min())), 49)
     size, token = (v.ravel() for v in np.meshgrid(grid, tokens))
-    flops = np.repeat(price[None, :], len(tokens), 0).ravel() * token
-    fits = flops <= budget
-    size, token, flops = size[fits], token[fits], flops[fits]
+    price = np.repeat(per_token[None, :], len(tokens), 0).ravel() * token
+    kept = price <= budget
+    size, token, price = size[kept], token[kept], price[kept]
+    if len(size):
+        kept = np.abs(np.log(size / _optima(theta, surface, price, grid, cost))) <= math.log(near)
+        size, token, price = size[kept], token[kept], price[kept]
+    kept = price >= min(SMALLEST_SHARE * budget, float(price.max(initial=0.0)) / 2)
+    size, token, price = size[kept], token[kept], price[kept]
     if not len(size):
-        return size, token, flops
-    close = np.abs(np.log(size / _optima(theta, surface, flops, grid, cost))) <= math.log(near)
-    return size[close], token[close], flops[close]
+        low = float((per_token * d.min()).min())
+        raise InputError(f"--next {budget:g}: less than the smallest useful run, about {low:.2g} FLOPs")
+    return _Cells(size, token, price, _rows(theta, surface.centre, size, token))
+
+
+def _largest_at_optimum(
+    cells: _Cells,
+    theta: np.ndarray,
+    surface: Surface,
+    grid: np.ndarray,
+    cost: Callable[[np.ndarray], np.ndarray],
+    most: float,
+    seen: float,
+) -> int | None:
+    """The largest cell within 15 % of the optimum for at most ``most`` FLOPs; None where none exceeds ``seen``."""
+    off = np.abs(np.log(cells.size / _optima(theta, surface, cells.price, grid, cost)))
+    large = np.flatnonzero((cells.price <= most) & (cells.price > seen) & (off < 0.15))
+    return int(large[np.argmax(cells.price[large])]) if len(large) else None
+
+
+def _greedy(
+    cells: _Cells, chosen: dict[int, int], information: np.ndarray, g_loss: np.ndarray, budget: float, sd: float
+) -> np.ndarray:
+    """Add to ``chosen`` (cell -> times) what shrinks the loss's variance most per FLOP; the information afterwards."""
+
+    def with_run(information: np.ndarray, i: int) -> np.ndarray:
+        return information + np.outer(cells.rows[i], cells.rows[i]) / sd**2
+
+    spent = 0.0
+    for i in chosen:
+        information, spent = with_run(information, i), spent + float(cells.price[i])
+    for _ in range(MOST - len(chosen)):
+        covariance = np.linalg.inv(information)
+        pull = cells.rows @ covariance
+        gain = (pull @ g_loss) ** 2 / (sd**2 + np.einsum("ij,ij->i", pull, cells.rows))
+        full = np.isin(np.arange(len(cells.price)), [i for i, k in chosen.items() if k >= TWICE])
+        worth = np.where((cells.price <= budget - spent) & ~full, gain / cells.price, -1.0)
+        pick = int(np.argmax(worth))
+        if worth[pick] <= 0 or gain[pick] < 1e-3 * float(g_loss @ covariance @ g_loss):
+            break
+        chosen[pick] = chosen.get(pick, 0) + 1
+        information, spent = with_run(information, pick), spent + float(cells.price[pick])
+    return information
 
 
 def _one_run(

@@ -10,13 +10,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from difflaw import __version__
 from difflaw.errors import InputError
 from difflaw.files import read_json, write_json
 from difflaw.law.power import quantile
 from difflaw.law.records import plain
-from difflaw.planning.forecast import AUTOREGRESSIVE
-from difflaw.planning.planner import RunPlan
+from difflaw.planning.family_names import AR, AUTOREGRESSIVE
+from difflaw.planning.run_plan import RunPlan
+from difflaw.version import __version__
 
 SCHEMA = 1
 
@@ -91,7 +91,7 @@ def score(plan: Path, run: Path) -> Score:
         status = summary.get("status") if isinstance(summary, dict) else "damaged"
         raise InputError(f"{run}: the run is {status}, not done; only a finished run can be scored")
     family = str(config.get("label", config.get("family", "")))
-    aliases = AUTOREGRESSIVE[:2] if family in AUTOREGRESSIVE else (family,)
+    aliases = AR if family in AUTOREGRESSIVE else (family,)
     found = next((p for p in record["plans"] if p["family"] in aliases), None)
     if found is None:
         raise InputError(f"{plan}: plans {', '.join(p['family'] for p in record['plans'])}, not {family} ({run})")

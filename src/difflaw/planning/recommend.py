@@ -15,15 +15,13 @@ from difflaw.formatting import human
 from difflaw.law.document import Laws
 from difflaw.model.accounting import Account, account
 from difflaw.model.config import ModelConfig, default_heads
-from difflaw.planning.forecast import Forecast, load_forecasts
-from difflaw.planning.planner import Ask, RunPlan, check, plan, rank
+from difflaw.planning.family_names import ONE_PASS
+from difflaw.planning.forecast import load_forecasts
+from difflaw.planning.planner import plan
+from difflaw.planning.predict import Forecast
+from difflaw.planning.request import Ask, check
+from difflaw.planning.run_plan import RunPlan, rank
 from difflaw.planning.shapes import Count, Shape
-
-ONE_PASS = {
-    *("ar", "autoregressive", "mdlm", "duo", "gidd"),
-    *("masked", "low-uniform", "balanced", "high-uniform", "uniform"),
-}
-"""Families whose network reads a sequence once; others are asked (which loads torch)."""
 
 
 def counter(law: Forecast) -> Count:
@@ -84,7 +82,10 @@ def _ladder_of(laws: Laws) -> dict[str, Any]:
 
 
 def recommend(ask: Ask, laws: dict[str, Forecast]) -> tuple[list[RunPlan], list[str]]:
-    """(plans from the lowest loss up, why a family has none); InputError where no family can be planned for."""
+    """(plans, the best first, and why a family has none); InputError where no family can be planned for.
+
+    The best has the lowest loss; where the loss is what was asked for, the fewest FLOPs.
+    """
     check(ask)
     plans, reasons = [], []
     for law in laws.values():
@@ -94,6 +95,8 @@ def recommend(ask: Ask, laws: dict[str, Forecast]) -> tuple[list[RunPlan], list[
             reasons.append(str(error))
     if not plans:
         raise InputError(reasons[0] if len(reasons) == 1 else f"{reasons[0]} (and {len(reasons) - 1} families more)")
+    if ask.loss is not None and ask.flops is None and ask.gpu_hours is None:
+        return sorted(plans, key=lambda p: p.flops), reasons
     return rank(plans), reasons
 
 

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from difflaw.conventions import Counts
 from difflaw.errors import InputError
 
-SMALLEST, LARGEST = 16, 1 << 18
+LARGEST = 1 << 18
+"""Greatest width."""
 SIZE_TOLERANCE, ASPECT_TOLERANCE = 0.1, 0.5
-"""Logarithmic distances from the wanted size and proportion that weigh the same; both cost well under .1 % in loss."""
+"""Logarithmic distances from the requested size and proportion that weigh the same; both cost below .1 % in loss."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ def usual_aspect(width: int) -> float:
     return 128.0 if width > 1024 else 64.0 if width >= 512 else 32.0
 
 
-def grid(spread: float = 2.2) -> list[Shape]:
+def allowed_shapes(spread: float = 2.2) -> list[Shape]:
     """Every allowed shape whose proportion is within a factor ``spread`` of the usual one."""
     out = []
     for width in widths():
@@ -79,13 +80,13 @@ def near(shapes: Sequence[Shape], size: float, count: Count, by: str, convention
 
     Args:
         shapes: allowed shapes.
-        size: wanted params or FLOPs per token.
+        size: requested params or FLOPs per token.
         count: counts one shape.
         by: "params" or "flops_per_token": what ``size`` is.
         conventions: of params and of FLOPs.
 
     Raises:
-        InputError: no allowed shape comes within a factor 1.5 (sizes between laptop and far beyond any model exist).
+        InputError: no allowed shape comes within a factor 1.5 (sizes between laptop and far above any model exist).
     """
     rough = [s for s in shapes if 0.02 < 72.0 * s.layers * s.width**2 / (size if by != "params" else 6 * size) < 8]
     sized = [counted(s, count, conventions) for s in rough or shapes[:: max(1, len(shapes) // 64)]]
@@ -100,8 +101,8 @@ def near(shapes: Sequence[Shape], size: float, count: Count, by: str, convention
         )
 
     def cost(s: Sized) -> float:
-        bent = math.log(s.shape.aspect / usual_aspect(s.shape.width))
-        return (off[s.shape] / SIZE_TOLERANCE) ** 2 + (bent / ASPECT_TOLERANCE) ** 2
+        stretch = math.log(s.shape.aspect / usual_aspect(s.shape.width))
+        return (off[s.shape] / SIZE_TOLERANCE) ** 2 + (stretch / ASPECT_TOLERANCE) ** 2
 
     return sorted(close, key=cost)
 

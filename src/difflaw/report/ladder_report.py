@@ -9,7 +9,6 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from difflaw import __version__
 from difflaw.errors import InputError
 from difflaw.files import room_on_disk, write_atomically
 from difflaw.ladder.directory import LadderDirectory
@@ -20,6 +19,7 @@ from difflaw.law.document import Source
 from difflaw.report.figures import save_figures
 from difflaw.report.page import write_report
 from difflaw.training.recipe import Recipe
+from difflaw.version import __version__
 
 
 @dataclass(frozen=True)

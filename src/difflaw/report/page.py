@@ -53,7 +53,7 @@ class ReportContext(TypedDict, total=False):
     warnings: Sequence[str]
     checklist: Sequence[Mapping[str, str]]
     beyond: Any
-    """A `law.extras.Beyond`."""
+    """A `law.extras.Extras`."""
 
 
 def _texts(value: Any) -> list[str]:

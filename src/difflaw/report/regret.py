@@ -11,8 +11,8 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from difflaw.files import write_atomically
-from difflaw.planning.forecast import Forecast
-from difflaw.planning.planner import RunPlan
+from difflaw.planning.predict import Forecast
+from difflaw.planning.run_plan import RunPlan
 from difflaw.report.canvas import INK, finish, label_of, sheet, styled
 
 LEVELS = (0.1, 0.25, 0.5, 1.0, 2.0)

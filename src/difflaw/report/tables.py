@@ -198,14 +198,22 @@ def checklist_table(items: Sequence[Mapping[str, Any]]) -> Markup:
 
 
 def beyond_tables(beyond: Any) -> Markup | None:
-    """Odds between families, batch and rate laws, repeated data, and what was not fitted; a `law.extras.Beyond`."""
+    """Odds between families, batch and rate laws, repeated data, and what was not fitted; a `law.extras.Extras`."""
     parts: list[Markup] = []
     odds = []
     for flops, found in beyond.standings.items():
         for s in found:
             loss = f"{fixed(s.best_loss, 4)} {_range(s.loss)}"
             chance = f"{100 * s.probability:.0f} %"
-            odds.append([scientific(flops), family_name(s.family), chance, _counted(s.best_params, s.params), loss])
+            odds.append(
+                [
+                    scientific(flops),
+                    family_name(s.family),
+                    chance,
+                    _counted(s.best_flops_per_token, s.flops_per_token),
+                    loss,
+                ]
+            )
     if odds:
         headers = [
             "FLOPs",

@@ -23,8 +23,8 @@ def sweep():
             for r in np.geomspace(0.05, 3.0, 7):
                 best_b = -5 + C1 * np.log(tokens)
                 best_r = -4.8 + D1 * math.log(b)
-                bent = KB * (math.log(b) - best_b) ** 2 + KR * (math.log(r) - best_r) ** 2
-                loss = (1.9 + 300 * n**-0.32 + 1500 * tokens**-0.36) * np.exp(bent)
+                cost = KB * (math.log(b) - best_b) ** 2 + KR * (math.log(r) - best_r) ** 2
+                loss = (1.9 + 300 * n**-0.32 + 1500 * tokens**-0.36) * np.exp(cost)
                 name = f"{n:g}-{b:.0f}-{r:.3f}"
                 rows += [
                     {"params": n, "run": name, "batch_tokens": b, "lr": r, "tokens": t, "loss": v}
@@ -36,7 +36,7 @@ def sweep():
 def test_rate_and_batch_exponents():
     frame = sweep()
     batch = batch_law(frame, np.linspace(3.1, 3.5, 6))
-    # Fewest tokens to a loss is not the lowest loss at those tokens, so the exponent is near, not at, the bowl's.
+    # Fewest tokens to a loss is not the lowest loss at those tokens, so the exponent is near, not at, the planted one.
     assert batch.law.exponent == pytest.approx(C1, abs=0.12)
     assert batch.interval.low < batch.law.exponent < batch.interval.high
     rate = rate_law(frame, [1e9, 3e9, 1e10], batch.law)

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from difflaw.errors import InputError
-from difflaw.law.surface.hold_out import hold_out, hold_out_words
+from difflaw.law.surface.hold_out import hold_out, hold_out_text
 
 
 def columns(frame):
@@ -26,15 +26,15 @@ def chinchilla_hold_out():
 
 
 def test_fifty_times_beyond(chinchilla_hold_out):
-    told = next(t for t in chinchilla_hold_out.tests if t.form == "free" and round(t.factor) == 50)
-    assert told.rmse_in == pytest.approx(0.0058, abs=2e-4)
-    assert told.rmse_out == pytest.approx(0.0139, abs=3e-4)
-    assert told.largest == pytest.approx(0.048, abs=1e-3)
-    assert told.params_exponent == pytest.approx(0.573, abs=0.003)
+    test = next(t for t in chinchilla_hold_out.tests if t.form == "free" and round(t.factor) == 50)
+    assert test.rmse_in == pytest.approx(0.0058, abs=2e-4)
+    assert test.rmse_out == pytest.approx(0.0139, abs=3e-4)
+    assert test.largest == pytest.approx(0.048, abs=1e-3)
+    assert test.params_exponent == pytest.approx(0.573, abs=0.003)
 
 
 def test_it_is_told_in_words(chinchilla_hold_out):
-    text = " ".join(hold_out_words(chinchilla_hold_out))
+    text = " ".join(hold_out_text(chinchilla_hold_out))
     assert "up to 50 times larger" in text
     assert "typically 1.4 % off (against 0.6 % on what it was fitted to)" in text
     assert "4.7 % lower than forecast" in text

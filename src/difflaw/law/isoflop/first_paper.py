@@ -1,10 +1,11 @@
-"""The first paper's own procedure (2512.10858, its notebooks), step by step, to be set beside ours; not our default.
+"""The first paper's own procedure (2512.10858, its notebooks), step by step, to compare with ours; not our default.
 
 Batch: at each target loss a parabola of ln tokens in ln B, B* at its vertex, a line of ln B* in ln D*. Rate: at each
 (size, batch, tokens) a parabola of ln loss in ln eta; a line of ln eta* in ln B at fixed D, read at B*(D). Frontier:
-the best run a size and budget, parabolas of ln loss in ln N, ln D and ln M apart, lines through the vertices, intervals
-from resampling the vertices. Known to be too sure: that interval covers 74 to 89 % at a nominal 95 % (vertices' own
-errors and shared runs are not in it), no vertex is tested for convexity or the edge, the best of noisy runs is low.
+the best run a size and budget, parabolas of ln loss in each of ln N, ln D and ln M, lines through the vertices,
+intervals from resampling the vertices. Known to be too sure: that interval covers 74 to 89 % at a nominal 95 %
+(vertices' own errors and shared runs are not in it), no vertex is tested for convexity or the edge, the best of noisy
+runs is low.
 """
 
 from __future__ import annotations
@@ -88,10 +89,10 @@ def rate_law(frame: Any, tokens: Sequence[float], best_batch: PowerLaw) -> Paper
             if len(found) < 2:
                 continue
             x, y = np.array(found).T
-            wanted = float(np.log(best_batch(horizon)))
-            if x.min() <= wanted <= x.max():
+            target = float(np.log(best_batch(horizon)))
+            if x.min() <= target <= x.max():
                 slope, intercept = np.polyfit(x, y, 1)
-                points.append((float(np.exp(wanted)), float(np.exp(intercept + slope * wanted))))
+                points.append((float(np.exp(target)), float(np.exp(intercept + slope * target))))
     return _line(points, "lr", "batch_tokens", lost)
 
 
@@ -186,5 +187,5 @@ def _loss_at(run: Any, tokens: float) -> float | None:
     """Loss of a run at a number of tokens, along straight lines in logarithms."""
     ordered = run.sort_values("tokens")
     t, loss = np.log(ordered["tokens"].to_numpy(float)), np.log(ordered["loss"].to_numpy(float))
-    wanted = float(np.log(tokens))
-    return float(np.exp(np.interp(wanted, t, loss))) if t[0] - 1e-9 <= wanted <= t[-1] + 1e-9 else None
+    target = float(np.log(tokens))
+    return float(np.exp(np.interp(target, t, loss))) if t[0] - 1e-9 <= target <= t[-1] + 1e-9 else None

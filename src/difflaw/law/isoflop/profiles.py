@@ -155,7 +155,7 @@ def _judge(draft: Profile, noise: Noise) -> Profile:
     if best in (0, len(draft.params) - 1):
         return _settled(draft, "edge-low" if best == 0 else "edge-high", _edge_message(draft, best))
     if c2 <= 0:
-        return _settled(draft, "not-convex", f"at {in_flops(draft.flops)} loss against size does not bend upwards")
+        return _settled(draft, "not-convex", f"at {in_flops(draft.flops)} loss against size does not curve upwards")
     if not ln_params[0] < at < ln_params[-1]:
         end = 0 if at <= ln_params[0] else len(draft.params) - 1
         text = f"at {in_flops(draft.flops)} the fitted minimum lies outside the measured sizes; "

@@ -14,8 +14,9 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from difflaw.law.interpolation import prolonged
 from difflaw.law.isoflop.profiles import Noise, design
-from difflaw.law.power import Line, Spread
+from difflaw.law.power import Line, Spread, robust_covariance
 from difflaw.law.results import Profile
 
 LAWS = {
@@ -61,7 +62,7 @@ def resample_laws(
             f"{draws} parametric refits of runs, profiles and law (errors shared within a size where the data show it)"
         )
         how += f", stretched by t({dof})" if dof else ""
-        spreads[name] = Spread(_covariance(intercept[kept], slope[kept]), dof, how)
+        spreads[name] = Spread(robust_covariance(np.stack([intercept[kept], slope[kept]], 1)), dof, how)
     lost = 1 - float(np.mean(np.isfinite(minima["params"])))
     return spreads, lost
 
@@ -87,19 +88,12 @@ def perturbed_minima(
         known = relative[np.isfinite(relative)]
         evaluation = math.sqrt(float(np.mean(known**2))) if len(known) else 0.0
         out["params"][:, i] = u + p.centre
-        out["flops_per_token"][:, i] = _interpolate(u + p.centre, ln_params, ln_m)
+        out["flops_per_token"][:, i] = prolonged(u + p.centre, ln_params, ln_m)
         out["loss"][:, i] = c0 + u * c1 + u * u * c2 + evaluation * level  # one text for all: one common error
     ln_flops = np.log([p.flops for p in profiles])
     out["flops"] = np.broadcast_to(ln_flops, (draws, len(profiles)))
     out["tokens"] = ln_flops - out["flops_per_token"]
     return out
-
-
-def _interpolate(x: np.ndarray, known_x: np.ndarray, known_y: np.ndarray) -> np.ndarray:
-    """Piecewise linear, the end segments prolonged, so that a perturbed minimum may leave the grid."""
-    right = np.clip(np.searchsorted(known_x, x), 1, len(known_x) - 1)
-    slope = (known_y[right] - known_y[right - 1]) / (known_x[right] - known_x[right - 1])
-    return known_y[right - 1] + slope * (x - known_x[right - 1])
 
 
 def _lines(x: np.ndarray, y: np.ndarray, line: Line) -> tuple[np.ndarray, np.ndarray]:
@@ -114,14 +108,3 @@ def _lines(x: np.ndarray, y: np.ndarray, line: Line) -> tuple[np.ndarray, np.nda
         slope = (w * dx * y).sum(1) / (w * dx * dx).sum(1)
         slope = np.where(there.sum(1) >= 2, slope, math.nan)
     return mean_y + slope * (line.centre - ((w * x).sum(1) / np.maximum(total[:, 0], 1e-300))), slope
-
-
-def _covariance(intercept: np.ndarray, slope: np.ndarray) -> np.ndarray:
-    """Covariance from the 2.5 and 97.5 percentiles, so that a few wild refits do not set the scale."""
-    draws = np.stack([intercept, slope])
-    low, high = np.quantile(draws, [0.025, 0.975], axis=1)
-    sd = (high - low) / (2 * 1.959964)
-    clipped = np.clip(draws, low[:, None], high[:, None])
-    spread = clipped.std(1)
-    correlation = float(np.corrcoef(clipped)[0, 1]) if (spread > 0).all() else 0.0
-    return np.array([[sd[0] ** 2, correlation * sd[0] * sd[1]], [correlation * sd[0] * sd[1], sd[1] ** 2]])

@@ -30,7 +30,7 @@ def polish(
         theta = solve(form, x, z, y, theta[None], delta, tolerance=1e-12).theta[0]
     lows, highs = form.bounds(y)
     n, p = len(y), form.count
-    box, residual, parts = 0.05, *_misfit(form, x, z, y, theta)
+    box, residual, parts = 0.05, *_residual(form, x, z, y, theta)
     objective = float(np.abs(residual).sum())
     cost = np.concatenate([np.zeros(p), np.ones(2 * n)])
     for _ in range(rounds):
@@ -46,7 +46,7 @@ def polish(
         if found.x is None:
             break
         trial = theta + found.x[:p]
-        new_residual, new_parts = _misfit(form, x, z, y, trial)
+        new_residual, new_parts = _residual(form, x, z, y, trial)
         value = float(np.abs(new_residual).sum())
         gain = objective - value
         if gain > 0:
@@ -57,7 +57,7 @@ def polish(
     return theta, objective
 
 
-def _misfit(
+def _residual(
     form: Form, x: np.ndarray, z: np.ndarray, y: np.ndarray, theta: np.ndarray
 ) -> tuple[np.ndarray, tuple[np.ndarray, ...]]:
     model, parts = evaluate(form, theta[None], x, z)

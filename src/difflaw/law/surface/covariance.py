@@ -11,9 +11,10 @@ TUNING = 1.345 * 1.4826
 def sandwich(jacobian: np.ndarray, residual: np.ndarray, cluster: np.ndarray, delta: float) -> np.ndarray:
     """CR3 sandwich: HC3 with whole runs left out, (I - H_gg)⁻¹ on each run's Huber scores; HC3 for one row a run.
 
-    The Huber score is flat outside ±delta, so only rows inside bend the objective. For a small delta those are few, so
-    the curvature is counted in a wider band and scaled down (Powell's estimator for least absolute deviations): scatter
-    that differs from row to row, as among the published Chinchilla runs, makes a common share 1.8 times too sure.
+    The Huber score is flat outside ±delta, so only rows inside give the objective curvature. For a small delta those
+    are few, so the curvature is counted in a wider band and scaled down (Powell's estimator for least absolute
+    deviations): scatter that differs from row to row, as among the published Chinchilla runs, makes a common share 1.8
+    times too sure.
 
     Args:
         jacobian: of ln model, shape (n, p).
@@ -74,5 +75,5 @@ def scaled(jacobian: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def condition(jacobian: np.ndarray) -> float:
-    """Condition number of the column-scaled derivatives: 20-100 for good designs, above 1e5 nothing can be told."""
+    """Condition number of the column-scaled derivatives: 20-100 for good designs, above 1e5 nothing is determined."""
     return float(np.linalg.cond(scaled(jacobian)[0]))

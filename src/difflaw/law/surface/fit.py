@@ -19,12 +19,12 @@ from difflaw.law.surface.forms import Form, coefficients, make_form
 from difflaw.law.surface.identifiability import (
     POOR,
     REFUSE,
-    design_doubts,
+    design_warnings,
     floor_profile,
-    misfit_words,
-    size_words,
+    residual_text,
+    size_effect_text,
     unusable,
-    wide_words,
+    wide_range_text,
 )
 from difflaw.law.surface.minimum import MANY_ROWS, Data, Minimum, canonical, find_minimum, noise_variance
 from difflaw.law.surface.parameter_intervals import parameter_covariance, parameter_intervals
@@ -95,16 +95,16 @@ def fit_surface(
         )
     rmse = float(np.sqrt(np.mean(minimum.residual**2)))
     if rmse >= float(data.y.std()):
-        return None, (misfit_words(shape, rmse) + "worse than a constant does: no surface",)
+        return None, (residual_text(shape, rmse) + "worse than a constant does: no surface",)
     factor = 6.0 if first == "params" else 1.0
-    warnings = design_doubts(data, number, minimum)
+    warnings = design_warnings(data, number, minimum)
     if rmse > POOR:
-        warnings.append(misfit_words(shape, rmse) + "more than its numbers should be trusted with")
-    warnings += [w for w in (wide_words(shape, data, minimum, factor),) if w]
+        warnings.append(residual_text(shape, rmse) + "more than its numbers should be trusted with")
+    warnings += [w for w in (wide_range_text(shape, data, minimum, factor),) if w]
     effect = size_effect(minimum.jacobian, minimum.residual, size_groups(data.ln_n))
     if method == "auto":
         method = "sizes" if effect.detected else "hc3"
-        warnings += [w for w in (size_words(effect),) if w]
+        warnings += [w for w in (size_effect_text(effect),) if w]
     covariance, dof, how, drawn = None, 0, "", None
     if data.runs > shape.count:
         covariance, dof, how, drawn = parameter_covariance(
@@ -114,8 +114,8 @@ def fit_surface(
         {} if covariance is None else parameter_intervals(shape, data, minimum, covariance, dof, level, how, drawn)
     )
     if covariance is not None and shape.places[2] >= 0:
-        intervals["E_profile"], doubt = _floor(shape, data, minimum, covariance, dof, level, how, intervals["E"])
-        warnings += [doubt] if doubt else []
+        intervals["E_profile"], caveat = _floor(shape, data, minimum, covariance, dof, level, how, intervals["E"])
+        warnings += [caveat] if caveat else []
     c = coefficients(shape, minimum.theta[None], data.shift)
     alpha, beta = float(c.alpha[0]), float(c.beta[0])
     ln_c = data.ln_n + data.ln_d + math.log(factor)
@@ -169,13 +169,13 @@ def _floor(
         low, high = max(wald.low, 0.0), min(wald.high, lowest)
     else:
         low, high = floor_profile(form, data, minimum, covariance, dof, level)
-    doubt = ""
+    caveat = ""
     if low <= 0 or high >= lowest or wald.low <= 0 or wald.high >= lowest:
-        doubt = (
+        caveat = (
             "E is not identified: its interval reaches 0 or the lowest loss measured; forecasts beyond the data follow "
             "from the form that was chosen, not from the data; run larger or longer cells, or fix E at a known entropy"
         )
-    return Interval(low, high, level, f"{level * 100:g} % for the surface's E, by profile: {how}"), doubt
+    return Interval(low, high, level, f"{level * 100:g} % for the surface's E, by profile: {how}"), caveat
 
 
 def _at_zero(form: Form, minimum: Minimum, data: Data) -> bool:

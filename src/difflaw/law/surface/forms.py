@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -59,7 +60,7 @@ def make_form(name: str = "free", entropy: float | None = None) -> Form:
         entropy: nats per token, needed for "fixed", "at-most" and "at-least": the value or bound of E.
 
     Raises:
-        InputError: an unknown name, or an entropy that is missing, not positive, or not wanted.
+        InputError: an unknown name, or an entropy that is missing, not positive, or given to a form without one.
     """
     if name not in NAMES:
         raise InputError(f"no surface form called '{name}'; choose from {', '.join(NAMES)}")
@@ -156,6 +157,15 @@ def jacobian(form: Form, theta: np.ndarray, x: np.ndarray, z: np.ndarray, parts:
     return out
 
 
+def ln_best_size(ln_A: Any, ln_B: Any, alpha: Any, beta: Any, ln_budget: Any) -> Any:
+    """Ln of the size with the lowest loss on E + A·N^-alpha + B·D^-beta where ln N + ln D = ``ln_budget``.
+
+    [ln(alpha·A/(beta·B)) + beta·ln_budget]/(alpha + beta): Hoffmann et al. 2022, eq. 4. Numbers or arrays that
+    broadcast; where the logarithms of N and D are taken from means, the budget is too.
+    """
+    return (np.log(alpha / beta) + ln_A - ln_B + beta * ln_budget) / (alpha + beta)
+
+
 @dataclass(frozen=True)
 class Coefficients:
     """E, ln A, ln B, alpha, beta in the table's own units, arrays of one shape (one entry a parameter set)."""
@@ -179,10 +189,9 @@ class Coefficients:
         """N*(C), the size with the lowest loss where C = flops_factor·N·D (1 where N is FLOPs per token)."""
         ln_c = np.log(flops) - math.log(flops_factor)
         if self.form == "kaplan":
-            s = self.alpha / self.beta
-            return np.exp((np.log(s) + self.ln_A - self.ln_B + ln_c) / (1 + s))
-        total = self.alpha + self.beta
-        return np.exp((np.log(self.alpha / self.beta) + self.ln_A - self.ln_B + self.beta * ln_c) / total)
+            # The bracket is additive with exponents alpha/beta and 1, and its power beta moves no optimum.
+            return np.exp(ln_best_size(self.ln_A, self.ln_B, self.alpha / self.beta, 1.0, ln_c))
+        return np.exp(ln_best_size(self.ln_A, self.ln_B, self.alpha, self.beta, ln_c))
 
 
 def coefficients(form: Form, theta: np.ndarray, shift: tuple[float, float]) -> Coefficients:

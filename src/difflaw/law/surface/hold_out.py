@@ -2,7 +2,7 @@
 
 For every cutoff each form is fitted to the runs below it and judged on all runs above. The error of forecast
 decides the form; the growth of the error with the distance widens forecasts; and the share of unseen runs that their
-interval covered, using at each cutoff only what was known there, is stated beside it. In-sample intervals do not show
+interval covered, using at each cutoff only what was known there, is stated with it. In-sample intervals do not show
 any of this: on the published Chinchilla runs the 95 % interval of the mean covered a quarter of runs 50 times larger.
 """
 
@@ -157,14 +157,14 @@ def _score(tests: Sequence[_Test], common: set[float]) -> float:
 
 def _growth(tests: Sequence[_Test], known: float) -> float:
     """Standard deviation gained per decade, from rows up to ``known`` FLOPs: error² = inside + (growth·decades)²."""
-    top = bottom = 0.0
+    covariance = variance = 0.0
     for t in tests:
         rows = t.flops <= known * (1 + 1e-9)
         if rows.any():
             h2 = t.decades[rows] ** 2
-            top += float(np.mean((t.error[rows] ** 2 - t.inside) * h2))
-            bottom += float(np.mean(h2**2))
-    return math.sqrt(max(top / bottom, 0.0)) if bottom > 0 else 0.0
+            covariance += float(np.mean((t.error[rows] ** 2 - t.inside) * h2))
+            variance += float(np.mean(h2**2))
+    return math.sqrt(max(covariance / variance, 0.0)) if variance > 0 else 0.0
 
 
 def _coverage(tests: Sequence[_Test]) -> tuple[float, float, int]:
@@ -181,22 +181,22 @@ def _coverage(tests: Sequence[_Test]) -> tuple[float, float, int]:
     return hits / max(judged, 1), plain / max(judged, 1), judged
 
 
-def hold_out_words(found: HoldOut, factor: float = 50.0) -> list[str]:
+def hold_out_text(found: HoldOut, factor: float = 50.0) -> list[str]:
     """The hold-out for someone who is no statistician: how far off, which form, how sure, and what drifts.
 
     Args:
         found: from `hold_out`.
-        factor: the test whose largest run lies nearest this factor beyond its cutoff is told.
+        factor: the test whose largest run lies nearest this factor beyond its cutoff is shown.
     """
     from difflaw.formatting import flops as in_flops
 
     own = [t for t in found.tests if t.form == found.form]
-    told = min(own, key=lambda t: abs(math.log(t.factor / factor)))
-    side = "lower" if told.largest > 0 else "higher"
-    off, usual, last = (100 * v for v in (told.rmse_out, told.rmse_in, abs(math.expm1(-told.largest))))
+    test = min(own, key=lambda t: abs(math.log(t.factor / factor)))
+    side = "lower" if test.largest > 0 else "higher"
+    off, usual, last = (100 * v for v in (test.rmse_out, test.rmse_in, abs(math.expm1(-test.largest))))
     lines = [
-        f"To see how far the law can be trusted, it was fitted only to the {told.fitted} smallest measurements (up to "
-        f"{in_flops(told.cutoff)}) and asked about the {told.held_out} larger ones, up to {told.factor:.0f} times "
+        f"To see how far the law can be trusted, it was fitted only to the {test.fitted} smallest measurements (up to "
+        f"{in_flops(test.cutoff)}) and asked about the {test.held_out} larger ones, up to {test.factor:.0f} times "
         f"larger: its forecasts were typically {off:.1f} % off (against {usual:.1f} % on what it was fitted to), and "
         f"the largest run's loss came out {last:.1f} % {side} than forecast."
     ]

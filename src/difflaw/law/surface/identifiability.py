@@ -1,4 +1,4 @@
-"""What a table cannot tell about a surface: designs to refuse, and doubts, each with its remedy."""
+"""What a table cannot tell about a surface: designs to refuse, and warnings, each with its remedy."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def unusable(data: Data, form: Form) -> str:
     return ""
 
 
-def design_doubts(data: Data, condition: float, minimum: Minimum) -> list[str]:
+def design_warnings(data: Data, condition: float, minimum: Minimum) -> list[str]:
     """Sentences about a design that can hardly carry the surface."""
     found = []
     if data.runs < 6:
@@ -58,7 +58,7 @@ def design_doubts(data: Data, condition: float, minimum: Minimum) -> list[str]:
     return found
 
 
-def misfit_words(form: Form, rmse: float) -> str:
+def residual_text(form: Form, rmse: float) -> str:
     """Beginning of a sentence about a bad fit."""
     return (
         f"the surface {form.equation.removeprefix('L = ')} misses the losses by {100 * rmse:.0f} % "
@@ -66,11 +66,11 @@ def misfit_words(form: Form, rmse: float) -> str:
     )
 
 
-def size_words(effect: SizeEffect) -> str:
+def size_effect_text(effect: SizeEffect) -> str:
     """What an error shared by a size means, and what to do about it; empty where none was found."""
     if not effect.detected:
         return ""
-    larger = "larger than" if effect.between_sd > effect.within_sd else "beside"
+    larger = "larger than" if effect.between_sd > effect.within_sd else "in addition to"
     return (
         f"runs of one size share an error of {100 * effect.between_sd:.2g} % of the loss, {larger} the run noise of "
         f"{100 * effect.within_sd:.2g} % (variance test over {effect.sizes} sizes, p = {effect.p_value:.2g}): a "
@@ -127,11 +127,11 @@ def _crossing(floors: np.ndarray, root: np.ndarray, best: float, limit: float) -
         return None
     at = int(over[0])
     before, least = (float(floors[at - 1]), float(root[at - 1])) if at else (best, 0.0)
-    return before + (float(floors[at]) - before) * (limit - least) / max(float(root[at]) - least, 1e-300)
+    return float(np.interp(limit, [least, float(root[at])], [before, float(floors[at])]))
 
 
-def wide_words(form: Form, data: Data, minimum: Minimum, flops_factor: float) -> str:
-    """A sentence if rows far from the best size bend away from the form; empty where they do not or none is far.
+def wide_range_text(form: Form, data: Data, minimum: Minimum, flops_factor: float) -> str:
+    """A sentence if rows far from the best size depart from the form; empty where they do not or none is far.
 
     Adds u² and u³, u = ln(N/N*(C)), to the linearised fit and tests them with F at 0.1 %.
     """
@@ -159,6 +159,6 @@ def wide_words(form: Form, data: Data, minimum: Minimum, flops_factor: float) ->
         return ""
     share = float(np.mean(np.abs(u) > math.log(WIDE)))
     return (
-        f"sizes up to a factor {math.exp(far):.0f} from the best one bend away from the form ({100 * share:.0f} % of "
+        f"sizes up to a factor {math.exp(far):.0f} from the best one depart from the form ({100 * share:.0f} % of "
         f"the rows lie beyond a factor {WIDE:g}); fit only sizes within a factor 4 of the best (within=4) and compare"
     )

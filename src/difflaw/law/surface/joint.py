@@ -16,9 +16,11 @@ from typing import Any
 import numpy as np
 
 from difflaw.errors import InputError
+from difflaw.formatting import human
+from difflaw.law.interpolation import params_at
 from difflaw.law.power import quantile
 from difflaw.law.results import Interval
-from difflaw.law.surface.forms import evaluate, jacobian, make_form
+from difflaw.law.surface.forms import evaluate, jacobian, ln_best_size, make_form
 from difflaw.law.surface.least_squares import huber_rows, solve
 from difflaw.law.surface.starts import grid_starts
 
@@ -70,15 +72,18 @@ class JointFit:
 
 @dataclass(frozen=True)
 class Standing:
-    """How a family stands at one budget."""
+    """How a family stands at one budget. Sizes are parameters where those are known, and FLOPs per token always."""
 
     family: str
     probability: float
     """Of having the lowest loss."""
-    params: Interval
+    params: Interval | None
     loss: Interval
-    best_params: float
+    best_params: float | None
+    """None where the sizes that were run do not say how many parameters so many FLOPs per token are."""
     best_loss: float
+    flops_per_token: Interval
+    best_flops_per_token: float
 
 
 @dataclass(frozen=True)
@@ -160,56 +165,96 @@ def fit_joint(
     )
 
 
-def standings(fit: JointFit, flops: float, *, draws: int = 4000, seed: int = 0, level: float = 0.95) -> list[Standing]:
-    """Families at a budget, likeliest winner first, from draws that share the common means (paired, not side by side).
+def standings(
+    fit: JointFit,
+    flops: float,
+    *,
+    sizes: Mapping[str, np.ndarray] | None = None,
+    draws: int = 4000,
+    seed: int = 0,
+    level: float = 0.95,
+) -> list[Standing]:
+    """Families at a budget, likeliest winner first, from draws that share the common means (paired, not independent).
 
     The probabilities take the additive form for granted and know nothing of errors shared by all runs of a size.
+
+    Args:
+        fit: from `fit_joint`.
+        flops: the budget.
+        sizes: (params, flops_per_token) of each family's runs, shape (k, 2): how a joint fit in FLOPs per token gives
+            parameters.
+        draws: how many.
+        seed: same seed, same draws.
+        level: of the intervals.
     """
     rng = np.random.default_rng(seed)
     # Student's t rather than a normal: the noise was estimated too.
     stretch = np.sqrt(fit.dof / rng.chisquare(fit.dof, draws))[:, None]
     common = rng.standard_normal((draws, 3)) @ _root(np.array(fit.means_covariance)).T
-    losses, sizes = [], []
+    drawn = []
     for member in fit.families:
         own = rng.standard_normal((draws, 5)) @ _root(np.array(member.given_means)).T
         shift = common @ np.array(member.follows).T + own
-        ln_size, ln_loss = optimum(np.array(member.theta) + stretch * shift, member.centre, flops, fit.flops_factor)
-        losses.append(ln_loss)
-        sizes.append(ln_size)
-    table = np.array(losses)
+        drawn.append(optimum(np.array(member.theta) + stretch * shift, member.centre, flops, fit.flops_factor))
+    table = np.array([ln_loss for _, ln_loss in drawn])
     wins = np.bincount(np.argmin(table, axis=0), minlength=len(table)) / draws
     out = []
-    for member, probability, ln_loss, ln_size in zip(fit.families, wins, losses, sizes, strict=True):
-        ends = [(1 - level) / 2, (1 + level) / 2]
-        kind = f"{100 * level:g} % for the law's {{}} at this budget, joint fit; assumes the form holds"
-        best_size, best_loss = optimum(np.array([member.theta]), member.centre, flops, fit.flops_factor)
-        low, high = np.exp(np.quantile(ln_size, ends))
-        low_loss, high_loss = np.exp(np.quantile(ln_loss, ends))
-        out.append(
-            Standing(
-                member.family,
-                float(probability),
-                Interval(float(low), float(high), level, kind.format("best size")),
-                Interval(float(low_loss), float(high_loss), level, kind.format("loss")),
-                math.exp(float(best_size[0])),
-                math.exp(float(best_loss[0])),
-            )
-        )
+    for member, probability, (ln_size, ln_loss) in zip(fit.families, wins, drawn, strict=True):
+        known = (sizes or {}).get(member.family)
+        out.append(_standing(fit, member, flops, float(probability), ln_size, ln_loss, known, level))
     return sorted(out, key=lambda s: (-s.probability, s.best_loss))
 
 
-def standings_in_words(found: Sequence[Standing], flops: float, fit: JointFit, size: str = "parameters") -> list[str]:
-    """Who wins at a budget, with what probability, and how far that is from the data; ``size`` is what N counts."""
+def _standing(
+    fit: JointFit,
+    member: JointFamily,
+    flops: float,
+    probability: float,
+    ln_size: np.ndarray,
+    ln_loss: np.ndarray,
+    known: np.ndarray | None,
+    level: float,
+) -> Standing:
+    """One family's odds, best size and loss, from its draws of both (draws,)."""
+    ends = [(1 - level) / 2, (1 + level) / 2]
+    kind = f"{100 * level:g} % for the law's {{}} at this budget, joint fit; assumes the form holds"
+    best_size, best_loss = optimum(np.array([member.theta]), member.centre, flops, fit.flops_factor)
+    size = math.exp(float(best_size[0]))
+    low, high = (float(v) for v in np.exp(np.quantile(ln_size, ends)))
+    low_loss, high_loss = (float(v) for v in np.exp(np.quantile(ln_loss, ends)))
+    factor, named = fit.flops_factor, "best size"
+    if factor != 1.0:
+        counted: list[float | None] = [size, low, high]
+    else:
+        counted = [None if known is None else params_at(m, known) for m in (size, low, high)]
+    n, n_low, n_high = counted
+    return Standing(
+        family=member.family,
+        probability=probability,
+        params=None if n_low is None or n_high is None else Interval(n_low, n_high, level, kind.format(named)),
+        loss=Interval(low_loss, high_loss, level, kind.format("loss")),
+        best_params=n,
+        best_loss=math.exp(float(best_loss[0])),
+        flops_per_token=Interval(factor * low, factor * high, level, kind.format(f"{named}, as FLOPs per token")),
+        best_flops_per_token=factor * size,
+    )
+
+
+def standings_text(found: Sequence[Standing], flops: float, fit: JointFit) -> list[str]:
+    """Who wins at a budget, with what probability, and how far that is from the data."""
     first = found[0]
+    size = f"{first.best_flops_per_token:.3g} FLOPs per token"
+    if first.best_params is not None:
+        size = f"{human(first.best_params)} parameters"
     others = ", ".join(f"{s.family} {100 * s.probability:.0f} %" for s in found[1:])
     lines = [
         f"At {flops:.2g} FLOPs {first.family} has the lowest loss with probability {100 * first.probability:.0f} % "
-        f"({others}), {first.best_loss:.4f} at {first.best_params:.3g} {size}."
+        f"({others}), {first.best_loss:.4f} at {size}."
     ]
-    beyond = flops / fit.flops_range[1]
-    if beyond > 3:
+    factor = flops / fit.flops_range[1]
+    if factor > 3:
         lines.append(
-            f"That is {beyond:.3g} times the largest run; the probability assumes that the form E + A/N^alpha + "
+            f"That is {factor:.3g} times the largest run; the probability assumes that the form E + A/N^alpha + "
             "B/D^beta holds so far."
         )
     half = quantile(0.95, fit.dof) * fit.noise
@@ -304,7 +349,7 @@ def pooled_fits(stack: _Stack, members: int, rounds: int = 40) -> _State:
 
 
 def _penalised(stack: _Stack, state: _State, rounds: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Levenberg steps on misfit/noise + pooling; returns theta, residual (R, n) and jacobian (R, 5, n), 0 if padded."""
+    """Levenberg steps on squares/noise + pooling: theta, residual (R, n) and jacobian (R, 5, n), 0 where padded."""
     theta, prior, target = state.theta.copy(), state.prior, state.target
     noise = np.repeat(state.noise, state.members)
     lows, highs = FORM.bounds(stack.y)
@@ -346,8 +391,8 @@ def _uncertainty(state: _State) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.
     prior3 = np.repeat(state.spreads**-2.0, state.members, axis=0)
     own = posterior[:, POOLED][:, :, POOLED]
     # Each family tells of the means Λ - Λ V Λ, the precision of its exponents with the pooling's spread on top.
-    told = _diagonal(prior3) - prior3[:, :, None] * own * prior3[:, None, :]
-    means = np.linalg.inv(told.reshape(groups, state.members, 3, 3).sum(1))
+    precision = _diagonal(prior3) - prior3[:, :, None] * own * prior3[:, None, :]
+    means = np.linalg.inv(precision.reshape(groups, state.members, 3, 3).sum(1))
     follow = posterior[:, :, POOLED] * prior3[:, None, :]
     wide = np.repeat(means, state.members, axis=0)
     return means, posterior + follow @ wide @ follow.transpose(0, 2, 1), posterior, follow
@@ -374,13 +419,6 @@ def optimum(
     a, b, e, alpha, beta = theta.T
     alpha, beta = np.maximum(alpha, 1e-3), np.maximum(beta, 1e-3)
     budget = math.log(flops / factor) - centre[0] - centre[1]
-    x = (np.log(alpha / beta) + a - b + beta * budget) / (alpha + beta)
+    x = ln_best_size(a, b, alpha, beta, budget)
     ln_loss = np.logaddexp(np.logaddexp(a - alpha * x, b - beta * (budget - x)), e)
     return x + centre[0], ln_loss
-
-
-def as_json(fit: JointFit, found: Mapping[float, Sequence[Standing]]) -> dict[str, Any]:
-    """Fit and standings by budget as plain JSON."""
-    from difflaw.law.records import plain
-
-    return {"fit": plain(fit), "standings": {f"{c:g}": plain(list(s)) for c, s in found.items()}}

@@ -104,9 +104,9 @@ def _chunk(
     out = Solved(theta.copy(), np.full(count, math.inf), np.zeros(count, bool))
     alive = np.arange(count)
     plain = bool(np.isinf(d).all())
-    damping, bend, calm = np.full(count, 1e-3), np.ones(count), np.zeros(count, int)
+    damping, straightness, calm = np.full(count, 1e-3), np.ones(count), np.zeros(count, int)
 
-    def misfit(t: np.ndarray) -> tuple[np.ndarray, tuple[np.ndarray, ...], np.ndarray]:
+    def residual_of(t: np.ndarray) -> tuple[np.ndarray, tuple[np.ndarray, ...], np.ndarray]:
         model, parts = evaluate(form, t, x, z, log_floor)
         model -= y
         rows = 0.5 * model * model if plain else huber_rows(model, d)
@@ -114,7 +114,7 @@ def _chunk(
             rows *= weights
         return model, parts, rows.sum(1)
 
-    residual, parts, objective = misfit(theta)
+    residual, parts, objective = residual_of(theta)
     diagonal = np.arange(p)
     for _ in range(rounds):
         jac = jacobian(form, theta, x, z, parts)
@@ -125,7 +125,7 @@ def _chunk(
             h = d / np.maximum(size, d)  # min(1, delta/|r|)
             score = h if weights is None else h * weights
             # Outside ±delta the loss is straight; a full share of IRLS curvature is safe but slow, less is Newton.
-            curve = np.where(size > d, score * bend[:, None], score)
+            curve = np.where(size > d, score * straightness[:, None], score)
         weighted = jac if curve is None else jac * (curve[:, None, :] if curve.ndim == 2 else curve)
         hessian = weighted @ jac.transpose(0, 2, 1)
         pull = residual if score is None else residual * score
@@ -142,14 +142,14 @@ def _chunk(
         except np.linalg.LinAlgError:
             change = np.stack([np.linalg.pinv(a) @ g for a, g in zip(hessian, gradient, strict=True)])
         trial = np.clip(theta - change, lows, highs)
-        new_residual, new_parts, value = misfit(trial)
+        new_residual, new_parts, value = residual_of(trial)
         better = value <= objective
         gain = np.where(better, objective - value, 0.0)
         moved = np.abs(trial - theta).max(1)
         small = (gain <= tolerance * objective) & better | (moved < 1e-12)
         calm = np.where(small, calm + 1, np.where(better, 0, calm))
         damping = np.where(better, np.maximum(damping / 8, 1e-14), damping * 6)
-        bend = np.where(better, np.maximum(bend * 0.4, 0.02), np.minimum(bend * 5, 1.0))
+        straightness = np.where(better, np.maximum(straightness * 0.4, 0.02), np.minimum(straightness * 5, 1.0))
         if better.all():
             theta, objective, residual, parts = trial, value, new_residual, new_parts
         else:
@@ -168,7 +168,7 @@ def _chunk(
                 return out
             theta, objective, residual = theta[keep], objective[keep], residual[keep]
             parts = tuple(part[keep] for part in parts)
-            damping, bend, calm, d = damping[keep], bend[keep], calm[keep], d[keep]
+            damping, straightness, calm, d = damping[keep], straightness[keep], calm[keep], d[keep]
             y = y[keep] if y.ndim == 2 else y
             weights = weights[keep] if weights is not None and weights.ndim == 2 else weights
             log_floor = log_floor[keep] if log_floor is not None else None

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from difflaw.law.power import quantile
+from difflaw.law.power import quantile, robust_covariance
 from difflaw.law.results import Interval, SizeEffect
 from difflaw.law.surface.bootstrap import bootstrap
 from difflaw.law.surface.covariance import equal_noise, sandwich, shared_by_size
@@ -51,17 +51,7 @@ def parameter_covariance(
     kind = "pairs" if method == "pairs" else "parametric"
     refits = bootstrap(form, data, minimum, kind=kind, noise_sd=noise_sd, count=resamples, seed=seed, level=level)
     # The refits are stretched to t already, so their spread is read with normal quantiles.
-    return _robust_covariance(refits.theta), 0, refits.how, refits.theta
-
-
-def _robust_covariance(theta: np.ndarray) -> np.ndarray:
-    """Covariance of refits from their 2.5 and 97.5 percentiles, so that a few wild refits do not set the scale."""
-    low, high = np.quantile(theta, [0.025, 0.975], axis=0)
-    sd = (high - low) / (2 * 1.959964)
-    clipped = np.clip(theta, low, high)
-    spread = np.maximum(clipped.std(0), 1e-300)
-    correlation = np.cov(clipped.T, bias=True) / np.outer(spread, spread)
-    return correlation * np.outer(sd, sd)
+    return robust_covariance(refits.theta), 0, refits.how, refits.theta
 
 
 def parameter_intervals(

@@ -22,7 +22,7 @@ from difflaw.law.surface.forms import Coefficients, Form, coefficients, make_for
 FAR = 10.0
 """Forecasts beyond this factor of the largest FLOPs fitted carry a warning."""
 FARTHEST = 1e4
-"""Beyond this factor no interval is worth its digits."""
+"""Extras this factor no interval is worth its digits."""
 STEP = 1e-5
 
 
@@ -124,8 +124,8 @@ def loss_at(
         return np.log(c.loss(size, flops / k / size))
 
     value, se = standard_error(surface, ln_loss)
-    beyond = flops / surface.flops_range[1] if math.isfinite(surface.flops_range[1]) else math.nan
-    extra = hold_out.growth * math.log10(beyond) if hold_out is not None and beyond > 1 else 0.0
+    factor = flops / surface.flops_range[1] if math.isfinite(surface.flops_range[1]) else math.nan
+    extra = hold_out.growth * math.log10(factor) if hold_out is not None and factor > 1 else 0.0
     widened = ", widened by the hold-out errors" if extra else ""
     how = f"{surface.interval_method}{widened}; assumes the form holds"
     where = f"at the best size for {in_flops(flops)}" if at_best else f"at N = {params:.4g}, D = {tokens:.4g}"
@@ -141,17 +141,17 @@ def loss_at(
             _exp(value - half), _exp(value + half), level, f"{level * 100:g} % for one new run {where}: {how}; {noise}"
         )
     return LossForecast(
-        params, tokens, flops, math.exp(value), mean, run, beyond, _too_far(surface, flops, beyond, hold_out)
+        params, tokens, flops, math.exp(value), mean, run, factor, _too_far(surface, flops, factor, hold_out)
     )
 
 
-def _too_far(surface: Surface, flops: float, beyond: float, hold_out: HoldOut | None) -> tuple[str, ...]:
-    if not beyond > FAR:
+def _too_far(surface: Surface, flops: float, factor: float, hold_out: HoldOut | None) -> tuple[str, ...]:
+    if not factor > FAR:
         return ()
     top = in_flops(surface.flops_range[1])
-    if beyond > FARTHEST:
+    if factor > FARTHEST:
         return (
-            f"{in_flops(flops)} is {beyond:.2g} times the largest run fitted ({top}); no interval is worth its digits "
+            f"{in_flops(flops)} is {factor:.2g} times the largest run fitted ({top}); no interval is worth its digits "
             f"there, so take it as a direction and run a rung near {in_flops(surface.flops_range[1] * FAR)} first",
         )
     seen = (
@@ -160,7 +160,7 @@ def _too_far(surface: Surface, flops: float, beyond: float, hold_out: HoldOut | 
         else f"hold-outs went wrong by {100 * hold_out.growth:.1f} % a decade"
     )
     return (
-        f"{in_flops(flops)} is {beyond:.3g} times the largest run fitted ({top}); {seen}, so run one cell near "
+        f"{in_flops(flops)} is {factor:.3g} times the largest run fitted ({top}); {seen}, so run one cell near "
         f"{in_flops(math.sqrt(flops * surface.flops_range[1]))} before you rely on it",
     )
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from difflaw.law.results import SizeEffect
+from difflaw.law.search import lowest
 
 SAME_SIZE = 0.01
 """Sizes whose logarithms differ by less are one size (counts read off a figure differ in the third digit)."""
@@ -95,5 +96,5 @@ def _reml(lam: np.ndarray, squares: np.ndarray, rest: float, rest_dof: int) -> f
     best = int(np.argmin(cost(grid)))
     if best == 0:
         return 0.0
-    fine = np.linspace(grid[best - 1], grid[min(best + 1, len(grid) - 1)], 201)
-    return float(fine[int(np.argmin(cost(fine)))])
+    around = grid[best - 1 : best + 2]
+    return lowest(lambda ratio: float(cost(np.array([ratio]))[0]), around, 1e-4 * float(grid[best]))

@@ -11,7 +11,7 @@ import numpy as np
 
 from difflaw.law.table.read import Table
 
-BEYOND = math.log(1.02)
+OVERRUN = math.log(1.02)
 """How far past its last (or before its first) evaluation a run may be read, in ln FLOPs."""
 SINGLE = math.log(1.05)
 """How far from a budget the only evaluation of a run may lie, in ln FLOPs."""
@@ -115,13 +115,13 @@ def read_curve(curve: Curve, budget: float) -> tuple[float, float, float] | None
     if len(x) == 1:
         near = abs(c - x[0]) <= SINGLE
         return (float(curve.ln_loss[0]), float(curve.loss_se[0]), 0.0) if near else None
-    if c < x[0] - BEYOND or c > x[-1] + BEYOND:
+    if c < x[0] - OVERRUN or c > x[-1] + OVERRUN:
         return None
     right = int(np.clip(np.searchsorted(x, c), 1, len(x) - 1))
     left = right - 1
     step = float(x[right] - x[left])
     share = (c - x[left]) / step
-    if step < BEYOND and not 0 <= share <= 1:
+    if step < OVERRUN and not 0 <= share <= 1:
         share = min(max(share, 0.0), 1.0)  # two near-equal evaluations give no slope worth prolonging
     ln_loss = float((1 - share) * curve.ln_loss[left] + share * curve.ln_loss[right])
     gap = 0.0 if min(abs(c - x[left]), abs(c - x[right])) < 0.01 else step
@@ -181,3 +181,9 @@ def _spread(table: Table) -> tuple[float, ...]:
 
 def _known(value: float) -> float:
     return -1.0 if math.isnan(value) else value
+
+
+def reached(table: Table, budgets: Sequence[float]) -> tuple[float, ...]:
+    """Those of ``budgets`` that a run of some family reaches, smallest first: the ones that have a profile."""
+    curves = [curves_of(table, family) for family in table.families]
+    return tuple(sorted(b for b in budgets if any(points_at(own, b) for own in curves)))

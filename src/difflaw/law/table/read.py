@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from difflaw.conventions import UNSTATED
 from difflaw.errors import InputError
 from difflaw.law.table.columns import ALIASES, resolve
 
 if TYPE_CHECKING:
     import pandas as pd
 
-UNSTATED = "unstated"
 REQUIRED = ("params", "tokens", "loss", "flops")
 POSITIVE_OPTIONAL = ("flops_per_token", "budget")
 NUMERIC_OPTIONAL = ("loss_se", "batch_tokens", "lr", "width", "depth", "epochs")

@@ -1,14 +1,20 @@
-"""Which rows a surface is fitted to: not the first steps of a run, and optionally only those near the frontier."""
+"""Which rows a surface is fitted to: not the first steps of a run, only those near the frontier, not too many."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from difflaw.law.results import PowerLaw
+from difflaw.law.surface.minimum import MANY_ROWS
+from difflaw.law.table.read import Table
+
+MOST_RUNS = 4_000
+"""Profiles of a family with more runs use this many of them, evenly spaced in the sorted table."""
 
 
 def surface_rows(
@@ -44,3 +50,29 @@ def surface_rows(
         best = np.array([params_law(c) for c in frame["flops"]])
         keep &= np.abs(np.log(frame["params"].to_numpy(float) / best)) <= math.log(within)
     return frame[keep]
+
+
+def thin_rows(rows: Any) -> Any:
+    """At most `MANY_ROWS` rows, evenly spaced in the sorted table."""
+    if len(rows) <= MANY_ROWS:
+        return rows
+    return rows.iloc[np.linspace(0, len(rows) - 1, MANY_ROWS // 4).round().astype(int)]
+
+
+def thin_runs(table: Table) -> tuple[Table, str]:
+    """The table with at most `MOST_RUNS` runs a family, for profiles and curves, and a sentence where it cut."""
+    every: Any = table.frame
+    kept, cut = [], []
+    for name in table.families:
+        rows = every[every["family"] == name]
+        runs = rows["run"].unique()
+        if len(runs) > MOST_RUNS:
+            some = runs[np.linspace(0, len(runs) - 1, MOST_RUNS).round().astype(int)]
+            cut.append(f"profiles of {name} use {MOST_RUNS:,} of its {len(runs):,} runs, evenly spaced by size")
+            rows = rows[rows["run"].isin(some)]
+        kept.append(rows)
+    if not cut:
+        return table, ""
+    import pandas as pd
+
+    return replace(table, frame=pd.concat(kept, ignore_index=True)), "; ".join(cut)

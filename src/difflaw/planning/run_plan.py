@@ -1,0 +1,76 @@
+"""One recommended run as a record, and the order of several: the lowest forecast loss first."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from difflaw.law.published import Derived
+from difflaw.law.results import Interval
+from difflaw.planning.hardware import Memory
+
+
+@dataclass(frozen=True)
+class Alternative:
+    """Another shape that does nearly as well."""
+
+    layers: int
+    width: int
+    params: float
+    flops_per_token: float
+    tokens: float
+    regret: float
+
+
+@dataclass(frozen=True)
+class RunPlan:
+    """One recommended run. Intervals are for the law's optimum; ``run_interval`` is for the loss of one new run."""
+
+    family: str
+    law: str
+    layers: int
+    width: int
+    context: int
+    vocab_size: int
+    params: float
+    params_convention: str
+    params_interval: Interval | None
+    total_params: float
+    flops: float
+    flops_convention: str
+    flops_per_token: float
+    flops_per_token_interval: Interval | None
+    hardware_flops: float
+    tokens: float
+    tokens_interval: Interval | None
+    epochs: float | None
+    effective_tokens: float
+    batch_tokens: float
+    batch_sequences: int
+    batch_flat: tuple[float, float] | None
+    lr: float | None
+    steps: int
+    loss: float | None
+    loss_before_cooldown: float | None
+    loss_interval: Interval | None
+    run_interval: Interval | None
+    regret: float
+    """ln of the forecast loss over the best at the same FLOPs: rounding and constraints together."""
+    best_flops_per_token: float
+    gpu: str
+    mfu: float
+    gpu_hours: float
+    wall_hours: float | None
+    memory: Memory
+    inference_flops: float
+    bound: str
+    tokenizer: str
+    alternatives: tuple[Alternative, ...] = ()
+    derived: tuple[Derived, ...] = ()
+    warnings: tuple[str, ...] = ()
+    notes: tuple[str, ...] = field(default=())
+
+
+def rank(plans: Sequence[RunPlan]) -> list[RunPlan]:
+    """Plans from the lowest forecast loss up; those without one last."""
+    return sorted(plans, key=lambda p: (p.loss is None, p.loss or 0.0))
