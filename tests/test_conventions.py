@@ -63,6 +63,6 @@ def test_every_name_can_be_counted():
 
 
 def test_head_convention_is_the_second_papers_axis():
-    """2602.15014's 113M config: total minus one embedding is 116.989 M with its 32,001 entries (configs/ of s-sahoo/scaling-dllms)."""
+    """2602.15014's 113M config: total minus one embedding is 116.989 M with its 32,001 entries."""
     config = ModelConfig(vocab_size=32_001, layers=12, width=768, heads=12, context=2048, adaln=True)
     assert account(config).params("non-embedding+head") == pytest.approx(116.989e6, rel=2e-3)

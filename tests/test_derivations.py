@@ -56,7 +56,7 @@ HYBRIDS = [(0.0, 1.0), (2.0, 1.0), (-2.0, 1.0), (0.5, 0.6)]
 @pytest.mark.parametrize(("shift", "scale"), HYBRIDS)
 @pytest.mark.parametrize("z", [MASK, X, 6])
 def test_the_integrand_is_the_growth_of_the_path_divergence(shift: float, scale: float, z: int) -> None:
-    """nelbo, weights, three-numbers, transition: jump rates from a kernel over 2e-6 of λ, against the family's bound."""
+    """nelbo, weights, three-numbers, transition: jump rates of a kernel over 2e-6 of λ, against `bound`."""
     pi, logits, marginals = definitions(shift, scale)
     lam, h = 0.7, 1e-6
     noisy, clean = lam - h, lam + h

@@ -35,7 +35,7 @@ def tiny(name: str) -> Diffusion:
 
 @pytest.mark.parametrize("name", TOKENWISE)
 def test_oracle_bound_is_the_entropy(name: str) -> None:
-    """Fed the leave-one-out posterior, the bound integrates to the source's entropy (docs/derivations.md#leave-one-out)."""
+    """Fed the leave-one-out posterior, the bound integrates to the entropy (docs/derivations.md#leave-one-out)."""
     family, p = tiny(name), oracle.source()
     bound = oracle.integrate_bound(family, p, lambda lam: oracle.leave_one_out_logits(family, p, lam))
     assert bound == pytest.approx(oracle.entropy(p), abs=1e-3)

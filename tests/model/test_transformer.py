@@ -46,6 +46,7 @@ def golden_model(folder) -> Transformer:
 
 @pytest.mark.parametrize("name", CONFIGS)
 def test_golden_logits(shared, name: str) -> None:
+    """Not carried in tests/facts: the network's weights are a file of random numbers, too large."""
     folder = shared / "golden/gidd_model" / name
     model, io = golden_model(folder), np.load(folder / "io.npz")
     ids = torch.tensor(io["input_ids"])
@@ -65,6 +66,7 @@ def test_golden_logits(shared, name: str) -> None:
 
 @pytest.mark.parametrize("name", CONFIGS)
 def test_golden_gradients(shared, name: str) -> None:
+    """Not carried in tests/facts: as above."""
     folder = shared / "golden/gidd_model" / name
     model, io = golden_model(folder), np.load(folder / "io.npz")
     logits = model.logits(torch.tensor(io["input_ids"]), torch.tensor(io["mask_block3d"]))
