@@ -44,7 +44,7 @@ def test_the_same_bits(make_run, tmp_path, family: str, dtype: str) -> None:
 
 @pytest.mark.parametrize("name", ["ckptlike", "fanin_nobias", "noqk_tied"])
 def test_golden_logits(shared, name: str) -> None:
-    """Not carried in tests/facts: the network's weights are a file of random numbers, too large."""
+    """The weights are a file, too large to carry; tests/facts has a small network from a seed."""
     folder = shared / "golden/gidd_model" / name
     model, io = opened(folder, dtype=torch.float32), np.load(folder / "io.npz")
     ids = torch.tensor(io["input_ids"])

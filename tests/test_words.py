@@ -25,6 +25,8 @@ BANNED = {
     "facts §": "the paper, its section and equation, or docs/derivations.md#anchor",
     "design §": "docs/derivations.md#anchor",
     "facts:": "the paper, its section and equation, or docs/derivations.md#anchor",
+    "2512.10858 §": "the public code's file: the paper's own sections are not known here",
+    "beyond-masked §": "the paper, its section and equation, or the public code's file",
     "design: ground truth": "docs/derivations.md#anchor",
 }
 """What is not to be written → what is. Parts of a name between underscores and capitals count as words."""

@@ -22,6 +22,15 @@ SHAPINGS = ((1.0, None, None), (0.5, None, None), (0.0, None, None), (1.0, 4, No
 BETAS = ((0.9, 0.99, 0.0), (0.8, 0.95, 0.1))
 """β₁, β₂ and weight decay of LaProp."""
 
+NETWORKS = {
+    "ckptlike": {"resid_scale": 4.0, "head_scale": 8.0, "soft_cap": 30.0},
+    "fanin_nobias": {"head_scale": 1.0, "soft_cap": 5.0, "weight_scaling": "fan_in", "sink": False, "mlp_bias": False},
+    "noqk_tied": {"head_scale": 3.0, "weight_scaling": 0.6, "rope_theta": 500.0, "qk_norm": False, "tied": True},
+}
+"""What sets the golden networks apart, as options of `ModelConfig`; the rest is `SHAPE` and its defaults."""
+SHAPE = {"vocab_size": 11, "layers": 2, "width": 16, "heads": 2, "context": 8}
+LENGTH = 6
+
 
 class Places(NamedTuple):
     """Logits (n, V), x, z, λ (n,), and a direction (n, V) for derivatives; float64 and int64."""
@@ -51,3 +60,15 @@ def gradients(seed: int) -> tuple[np.ndarray, np.ndarray]:
     steps = rng.standard_normal((20, 6)) * 10.0 ** np.arange(-3, 3)
     steps[:3, 2] = 0.0
     return rng.standard_normal(6), steps
+
+
+def weights(shapes: dict[str, tuple[int, ...]], seed: int, tied: bool) -> dict[str, np.ndarray]:
+    """A random array for every parameter, in the order of their names; none at its initial value."""
+    rng = np.random.default_rng(seed)
+    made = {name: 0.4 * rng.standard_normal(shapes[name]) for name in sorted(shapes)}
+    return made | {"lm_head.weight": made["model.embed_tokens.weight"]} if tied else made
+
+
+def text(seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Ids (LENGTH,) and which of them are noised; the others are a clean prompt."""
+    return np.random.default_rng(seed).integers(0, SHAPE["vocab_size"], LENGTH), np.arange(LENGTH) >= 2

@@ -12,7 +12,22 @@ from pathlib import Path
 
 import numpy as np
 
-from tests.facts.inputs import BETAS, MASK, NOISE, SHAPINGS, V, gradients, places
+from difflaw.model.config import ModelConfig
+from difflaw.model.transformer import Transformer
+from tests.facts.inputs import (
+    BETAS,
+    LENGTH,
+    MASK,
+    NETWORKS,
+    NOISE,
+    SHAPE,
+    SHAPINGS,
+    V,
+    gradients,
+    places,
+    text,
+    weights,
+)
 
 HERE = Path(__file__).parent
 GOLDEN = HERE.parents[2] / "shared/golden"
@@ -162,6 +177,81 @@ def make_esolm() -> dict[str, object]:
     return {"length": int(g["seq_len"]), "cutoffs": g["cutoffs"], **rows}
 
 
+# -- the network (dvruette/gidd-easydel, modeling_gidd_hf.py) ---------------------------------------------------------
+
+
+def network(w, ids, visible, positions, c):
+    """Logits (L, V) of one text; ``visible`` (L, L) is True where a query may attend to a key."""
+
+    def norm(x, name):
+        return (1 + w[name]) * x / np.sqrt((x**2).mean(-1, keepdims=True) + 1e-6)
+
+    def linear(x, name):
+        m = w[f"{name}.weight"]
+        scale = m.shape[1] ** -0.5 if c["weight_scaling"] == "fan_in" else c["weight_scaling"]
+        return scale * (x @ m.T) + w.get(f"{name}.bias", 0)
+
+    def rotated(x):
+        half = x.shape[-1] // 2
+        angle = positions[:, None] * c["rope_theta"] ** (-np.arange(half) / half)
+        cos, sin, first, second = np.cos(angle), np.sin(angle), x[..., :half], x[..., half:]
+        return np.concatenate([first * cos - second * sin, second * cos + first * sin], -1)
+
+    h = w["model.embed_tokens.weight"][ids]
+    residual, size = c["resid_scale"] / c["layers"], h.shape[-1] // c["heads"]
+    for layer in range(c["layers"]):
+        here = f"model.layers.{layer}."
+        x = norm(h, f"{here}attn_layernorm.weight")
+        q, k, v = (linear(x, f"{here}self_attn.{n}_proj") for n in "qkv")
+        if c["qk_norm"]:
+            q, k = norm(q, f"{here}self_attn.q_norm.weight"), norm(k, f"{here}self_attn.k_norm.weight")
+        q, k, v = (y.reshape(len(ids), c["heads"], size).swapaxes(0, 1) for y in (q, k, v))
+        q, k, allowed = rotated(q), rotated(k), visible
+        if c["sink"]:
+            k, v = (np.concatenate([w[f"{here}self_attn.{n}_bias"][:, None], y], 1) for n, y in (("k", k), ("v", v)))
+            allowed = np.concatenate([np.ones((len(ids), 1), bool), visible], 1)
+        scores = c["soft_cap"] * np.tanh(q @ k.swapaxes(1, 2) / np.sqrt(size) / c["soft_cap"])
+        mixed = softmax(np.where(allowed, scores, -np.inf), None) @ v
+        h = h + residual * linear(mixed.swapaxes(0, 1).reshape(h.shape), f"{here}self_attn.o_proj")
+        up = linear(norm(h, f"{here}mlp_layernorm.weight"), f"{here}mlp.up_proj")
+        h = h + residual * linear(np.maximum(up, 0) ** 2, f"{here}mlp.down_proj")
+    h = norm(h, "model.norm.weight")
+    return h @ w["model.embed_tokens.weight"].T if c["tied"] else c["head_scale"] * (h @ w["lm_head.weight"].T)
+
+
+def make_network() -> dict[str, object]:
+    from safetensors.numpy import load_file
+
+    out = {}
+    for seed, (name, options) in enumerate(NETWORKS.items()):
+        folder = GOLDEN / "gidd_model" / name
+        raw, io = json.loads((folder / "config.json").read_text()), np.load(folder / "io.npz")
+        keys = {"layers": "num_hidden_layers", "heads": "num_attention_heads", "head_scale": "head_scaling"}
+        keys |= {"qk_norm": "use_qk_norm", "sink": "attention_bias", "tied": "tie_word_embeddings"}
+        keys |= {"soft_cap": "attn_soft_cap"} | {k: k for k in ("resid_scale", "weight_scaling", "rope_theta")}
+        golden = {ours: raw[theirs] for ours, theirs in keys.items()}
+        w = {k: v.astype(float) for k, v in load_file(folder / "model.safetensors").items()}
+        every = np.ones((io["input_ids"].shape[1],) * 2, bool)
+        for row, ids in enumerate(io["input_ids"]):
+            where = np.arange(len(ids))
+            for key, visible, positions in (
+                ("full", every, where),
+                ("block3d", io["mask_block3d"][row], where),
+                ("random3d", io["mask_random3d"][row], where),
+                ("posids", every, io["position_ids"][row]),
+            ):
+                expected = io[f"logits_{key}"]
+                ours = network(w, ids, visible, positions, golden)
+                assert np.abs(ours - expected[row]).max() <= 5e-6 * np.abs(expected).max(), (name, key)
+        config = ModelConfig(**SHAPE, **options)
+        shapes = {k: tuple(v.shape) for k, v in Transformer(config).state_dict().items()}
+        own = {k: getattr(config, k) for k in golden}
+        ids, noised = text(seed)
+        made = network(weights(shapes, seed, config.tied), ids, noised[:, None] >= noised[None], np.arange(LENGTH), own)
+        out[name] = {"logits": made}
+    return out
+
+
 # -- optimizer, schedules, shaping ------------------------------------------------------------------------------------
 
 
@@ -234,6 +324,7 @@ MAKERS = {
     "duo": make_duo,
     "mdlm": make_mdlm,
     "esolm": make_esolm,
+    "network": make_network,
     "training": make_training,
     "shaping": make_shaping,
 }
@@ -241,6 +332,6 @@ MAKERS = {
 
 if __name__ == "__main__":
     for name, make in MAKERS.items():
-        text = json.dumps(plain(make()), separators=(",", ":"))
-        (HERE / f"{name}.json").write_text(text + "\n", encoding="utf-8")
-        print(f"{name}.json: {len(text):,} bytes")
+        found = json.dumps(plain(make()), separators=(",", ":"))
+        (HERE / f"{name}.json").write_text(found + "\n", encoding="utf-8")
+        print(f"{name}.json: {len(found):,} bytes")

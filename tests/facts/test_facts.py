@@ -1,8 +1,9 @@
 """The essential part of the golden checks, from numbers small enough to be carried: runs in a clone alone.
 
 `make.py` says how each number comes from the reference implementations. Not carried, so checked only where ../shared
-is: logits, gradients and whole generations of the reference's networks (their weights are files of random numbers, too
-large to carry) and the refits of Chinchilla (they need its 245 runs, which are others' data).
+is: the golden networks themselves with their gradients and whole generations (their weights are files of random
+numbers, too large; a small network from a seed stands for them) and the refits of Chinchilla (they need its 245 runs,
+which are others' data).
 """
 
 from __future__ import annotations
@@ -23,7 +24,20 @@ from difflaw.noise.gaussian import GaussianOperator, evaluate
 from difflaw.sample.categorical import Shaping
 from difflaw.training.laprop import LaProp
 from difflaw.training.schedule import warmup_stable_decay
-from tests.facts.inputs import BETAS, MASK, NOISE, SHAPINGS, Places, V, gradients, places
+from tests.facts.inputs import (
+    BETAS,
+    MASK,
+    NETWORKS,
+    NOISE,
+    SHAPE,
+    SHAPINGS,
+    Places,
+    V,
+    gradients,
+    places,
+    text,
+    weights,
+)
 
 HERE = Path(__file__).parent
 
@@ -115,6 +129,24 @@ def test_gaussian_operator() -> None:
     values = evaluate(np.array(small["gamma"]), 97)
     assert np.abs((1 + 96 * values.alpha) / 97 - small["pt"]).max() < 1e-9
     assert np.abs(values.derivative * 96 / 97 - small["grad_pt"]).max() < 1e-9
+
+
+# -- the network ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("seed", "name"), list(enumerate(NETWORKS)))
+def test_logits_of_a_small_network(seed: int, name: str) -> None:
+    """Every option of the golden networks at width 16, under a clean prompt's attention, weights from a seed."""
+    model = Transformer(ModelConfig(**SHAPE, **NETWORKS[name]))
+    shapes = {key: tuple(value.shape) for key, value in model.state_dict().items()}
+    arrays = weights(shapes, seed, model.config.tied)
+    model.load_state_dict({key: torch.from_numpy(value) for key, value in arrays.items()})
+    ids, noised = text(seed)
+    attention = torch.from_numpy(noised[:, None] >= noised[None])
+    expected = np.array(facts("network")[name]["logits"])
+    with torch.no_grad():
+        ours = model.logits(torch.from_numpy(ids)[None], attention[None])[0].numpy()
+    assert np.abs(ours - expected).max() <= 2e-5 * np.abs(expected).max()
 
 
 # -- training ---------------------------------------------------------------------------------------------------------

@@ -46,7 +46,7 @@ def golden_model(folder) -> Transformer:
 
 @pytest.mark.parametrize("name", CONFIGS)
 def test_golden_logits(shared, name: str) -> None:
-    """Not carried in tests/facts: the network's weights are a file of random numbers, too large."""
+    """The weights are a file, too large to carry; tests/facts has a small network from a seed."""
     folder = shared / "golden/gidd_model" / name
     model, io = golden_model(folder), np.load(folder / "io.npz")
     ids = torch.tensor(io["input_ids"])

@@ -25,7 +25,7 @@ GOLDEN = {"ckptlike": ("balanced", 0.0), "fanin_nobias": ("masked", -1000.0), "n
 
 @pytest.mark.parametrize("name", GOLDEN)
 def test_golden_logits_under_every_mask(shared, name: str) -> None:
-    """Not carried in tests/facts: the network's weights are a file of random numbers, too large."""
+    """The weights are a file, too large to carry; tests/facts has a small network from a seed."""
     folder = shared / "golden/gidd_model" / name
     with pytest.warns(UserWarning, match="golden_seed"):
         loaded = difflaw.load(folder)
