@@ -44,6 +44,7 @@ def test_the_same_bits(make_run, tmp_path, family: str, dtype: str) -> None:
 
 @pytest.mark.parametrize("name", ["ckptlike", "fanin_nobias", "noqk_tied"])
 def test_golden_logits(shared, name: str) -> None:
+    """The weights are a file, too large to carry; tests/facts has a small network from a seed."""
     folder = shared / "golden/gidd_model" / name
     model, io = opened(folder, dtype=torch.float32), np.load(folder / "io.npz")
     ids = torch.tensor(io["input_ids"])
@@ -56,6 +57,7 @@ def test_golden_logits(shared, name: str) -> None:
 
 
 def test_a_tied_head_is_stored_once(shared, tmp_path) -> None:
+    """Not carried in tests/facts: as above."""
     with pytest.warns(UserWarning, match="golden_seed"):
         folder = export(shared / "golden/gidd_model/noqk_tied", tmp_path / "out").folder
     model, ids = opened(folder), torch.arange(60)[None]

@@ -52,7 +52,7 @@ def test_the_tables(difflaw, monkeypatch, cards: int) -> None:
     assert outcome.code == 0, outcome.err
     for word in (
         "This machine",
-        "2, 1.5 of their time",
+        "2, limited to the time of 1.5",
         "2 cores",
         "400 GFLOP/s",
         "30.0 GB/s",
@@ -67,7 +67,7 @@ def test_the_tables(difflaw, monkeypatch, cards: int) -> None:
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
-    [(("--folder", "no/such/folder"), "is no folder"), (("--folder",), "--folder"), (("--nonsense",), "--nonsense")],
+    [(("--folder", "no/such/folder"), "not a folder"), (("--folder",), "--folder"), (("--nonsense",), "--nonsense")],
 )
 def test_wrong_input(difflaw, arguments: tuple, words: str) -> None:
     outcome = difflaw("doctor", *arguments)

@@ -31,6 +31,7 @@ def test_planted_exponent(difflaw, tmp_path) -> None:
 
 
 def test_published_runs(difflaw, shared) -> None:
+    """Not carried in tests/facts: the 245 published runs are others' data."""
     table = shared / "data/chinchilla_epoch/svg_extracted_data.csv"
     outcome = difflaw("fit", table, "--params-column", "Model Size", "--flops-column", "Training FLOP", "--json")
     assert outcome.code == 0, outcome.err

@@ -63,7 +63,7 @@ def test_the_loser_of_a_race_takes_the_winners(tmp_path):
 
 def test_a_place_that_is_no_folder(tmp_path):
     (tmp_path / "file").write_text("x")
-    with pytest.raises(InputError, match="no folder can be made here"):
+    with pytest.raises(InputError, match="cannot create a folder here"):
         publish(tmp_path / "file", "key", write, is_complete)
 
 

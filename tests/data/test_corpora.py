@@ -82,7 +82,7 @@ def test_reading_stops_after_max_bytes(tmp_path, limit, texts):
 @pytest.mark.parametrize(
     ("name", "content", "reason"),
     [
-        ("a.csv", b"x", r"allowed: \.txt, "),
+        ("a.csv", b"x", r"supported: \.txt, "),
         ("a.txt", b"a\0b", "not text: it holds NUL bytes"),
         ("a.txt", b"ok \xff", "not text: byte 3 is not UTF-8"),
         ("a.txt", "utf-16 text".encode("utf-16"), "not text"),

@@ -14,7 +14,7 @@ import torch
 from difflaw.model import fused_loss as priced
 from difflaw.model.head_passes import Fused, Wanted, row_sums, take_out
 from difflaw.model.head_passes import pull_through as plain_pull
-from tests.model import test_priced as loss
+from tests.model import test_fused_loss as loss
 
 if importlib.util.find_spec("triton") is None:
     pytest.skip("Triton is not installed", allow_module_level=True)

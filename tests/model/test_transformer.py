@@ -46,6 +46,7 @@ def golden_model(folder) -> Transformer:
 
 @pytest.mark.parametrize("name", CONFIGS)
 def test_golden_logits(shared, name: str) -> None:
+    """The weights are a file, too large to carry; tests/facts has a small network from a seed."""
     folder = shared / "golden/gidd_model" / name
     model, io = golden_model(folder), np.load(folder / "io.npz")
     ids = torch.tensor(io["input_ids"])
@@ -65,6 +66,7 @@ def test_golden_logits(shared, name: str) -> None:
 
 @pytest.mark.parametrize("name", CONFIGS)
 def test_golden_gradients(shared, name: str) -> None:
+    """Not carried in tests/facts: as above."""
     folder = shared / "golden/gidd_model" / name
     model, io = golden_model(folder), np.load(folder / "io.npz")
     logits = model.logits(torch.tensor(io["input_ids"]), torch.tensor(io["mask_block3d"]))
@@ -108,7 +110,7 @@ def test_initialisation_follows_completep() -> None:
 
 
 def test_a_prompt_does_not_depend_on_what_follows() -> None:
-    """Clean queries see clean keys only, so their states can be cached (facts §3.3)."""
+    """Clean queries see clean keys only, so their states can be cached (2512.10858's diffusion_trainer.py)."""
     from difflaw.noise.conditioning import prompt_attention
 
     model = small()

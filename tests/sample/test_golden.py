@@ -39,6 +39,7 @@ class Fixed:
 
 @pytest.mark.parametrize("shift", ["p1000", "p0", "m2", "m1000"])
 def test_adaptive_score_and_choice(shared, shift: str) -> None:
+    """Not carried in tests/facts: scores and choices are of whole golden logits."""
     from difflaw.sample.adaptive import Adaptive
 
     golden = np.load(shared / f"golden/gidd_sampler/trans_shift_{shift}.npz")
@@ -72,7 +73,7 @@ def test_adaptive_score_and_choice(shared, shift: str) -> None:
 @pytest.mark.parametrize("config", ["ckptlike", "fanin_nobias"])
 @pytest.mark.parametrize("cache", [True, False])
 def test_whole_generation(shared, monkeypatch, config: str, method: str, schedule: str, cache: bool) -> None:
-    """Blocks, prompt cache, grid, choice of places and tokens, all at once."""
+    """Blocks, prompt cache, grid, choice of places and tokens, all at once. Not carried: needs the golden weights."""
     golden = np.load(shared / f"golden/gidd_sampler/generate_{config}_{method}_{schedule}.npz")
     folder = shared / "golden/gidd_model" / config
     raw = json.loads((folder / "config.json").read_text())
@@ -113,6 +114,7 @@ def test_whole_generation(shared, monkeypatch, config: str, method: str, schedul
 
 @pytest.mark.parametrize("schedule", ["linear", "cosine"])
 def test_grid(shared, schedule: str) -> None:
+    """Not carried in tests/facts: the grid is two lines of the whole generations."""
     golden = np.load(shared / f"golden/gidd_sampler/generate_ckptlike_ancestral_{schedule}.npz")
     ends = grid(8, schedule, LogSnrRange())  # type: ignore[arg-type]
     assert np.abs(np.concatenate([ends[:-1]] * 2) - golden["log_snr_t"]).max() < 1e-4
@@ -121,6 +123,7 @@ def test_grid(shared, schedule: str) -> None:
 
 
 def test_psi(shared) -> None:
+    """Not carried in tests/facts: posteriors over the golden vocabulary; the reverse step itself is."""
     golden = np.load(shared / "golden/duo/duo_nelbo.npz")
     v = int(golden["vocab_size"])
     family = get("duo", v, v - 1)

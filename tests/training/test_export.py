@@ -63,6 +63,7 @@ def test_half_the_size_on_request(make_run, tmp_path) -> None:
 
 
 def test_a_published_checkpoint_can_be_exported_again(shared, tmp_path) -> None:
+    """Not carried in tests/facts: a folder in the published form, weights included."""
     source = shared / "golden/gidd_model/noqk_tied"
     with pytest.warns(UserWarning, match="golden_seed"):
         before = difflaw.load(source)

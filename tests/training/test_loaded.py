@@ -25,6 +25,7 @@ GOLDEN = {"ckptlike": ("balanced", 0.0), "fanin_nobias": ("masked", -1000.0), "n
 
 @pytest.mark.parametrize("name", GOLDEN)
 def test_golden_logits_under_every_mask(shared, name: str) -> None:
+    """The weights are a file, too large to carry; tests/facts has a small network from a seed."""
     folder = shared / "golden/gidd_model" / name
     with pytest.warns(UserWarning, match="golden_seed"):
         loaded = difflaw.load(folder)
@@ -50,14 +51,17 @@ def test_golden_logits_under_every_mask(shared, name: str) -> None:
 
 
 def test_published_models_were_trained_with_clean_prompts(shared) -> None:
-    """Their folders do not say so; the runs did (`as-run`), and prompts are cached only where that is known."""
+    """Their folders do not say so; the runs did (`as-run`), and prompts are cached only where that is known.
+
+    Not carried: weights as above.
+    """
     with pytest.warns(UserWarning, match="golden_seed"):
         loaded = difflaw.load(shared / "golden/gidd_model/ckptlike")
     assert loaded.family.conditioning.prompt_probability == 0.2
 
 
 def test_prompt_rule_gives_the_golden_block_logits(shared) -> None:
-    """`noised_BL` alone gives logits under noise_mask[q] ≥ noise_mask[k]."""
+    """`noised_BL` alone gives logits under noise_mask[q] ≥ noise_mask[k]. Not carried: weights as above."""
     folder = shared / "golden/gidd_model/ckptlike"
     with pytest.warns(UserWarning, match="golden_seed"):
         loaded = difflaw.load(folder)

@@ -1,4 +1,4 @@
-"""`difflaw doctor`: what this machine has, measured, and what difflaw will use of it."""
+"""`difflaw doctor`: what this machine has, how fast it is, and what difflaw will use."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 
 def doctor(
     folder: Annotated[
-        Path, typer.Option("--folder", metavar="DIR", help="Where runs are to be written: its disk is looked at.")
+        Path, typer.Option("--folder", metavar="DIR", help="Where runs will be written; its disk space is checked.")
     ] = Path("."),
     json_: Json = False,
 ) -> None:
-    """Processor, memory, matmul peaks, bandwidth, compiler, CUDA, disk; and what training will use of them.
+    """Processor, memory, matmul peaks, bandwidth, compiler, CUDA, disk; and what training will use.
 
-    Takes a few seconds, and should have the machine to itself.
+    Takes a few seconds; run it on an otherwise idle machine.
     """
     from difflaw.ladder.doctor import examine
 
@@ -62,13 +62,13 @@ def _show(found: Examination) -> None:
     console = Console(width=None if sys.stdout.isatty() else 140, highlight=False)
 
     has = Table(box=box.SIMPLE_HEAD, title="This machine", title_justify="left", show_header=False)
-    quota = "" if machine.core_quota is None else f", {machine.core_quota:g} of their time"
+    quota = "" if machine.core_quota is None else f", limited to the time of {machine.core_quota:g}"
     available = "" if machine.memory_available_bytes is None else f", {_gib(machine.memory_available_bytes)} available"
     rows = [
         ("processor", machine.processor),
         ("cores", f"{machine.cores}{quota}"),
-        ("memory", "not said" if machine.memory_bytes is None else f"{_gib(machine.memory_bytes)}{available}"),
-        ("vector instructions", f"{machine.vector} ({', '.join(machine.matrix_flags) or 'flags not said'})"),
+        ("memory", "unknown" if machine.memory_bytes is None else f"{_gib(machine.memory_bytes)}{available}"),
+        ("vector instructions", f"{machine.vector} ({', '.join(machine.matrix_flags) or 'flags unknown'})"),
         ("system", f"{machine.platform}, Python {machine.python}, torch {machine.torch}, numpy {machine.numpy}"),
         ("C++ compiler", machine.compiler or "none"),
         ("triton", machine.triton or "none"),

@@ -1,4 +1,4 @@
-"""From a corpus to batches: documents, vocabulary, memory-mapped tokens, and which of them are in which step."""
+"""From a corpus to batches: documents, tokenizer, memory-mapped tokens, and which tokens each step reads."""
 
 from difflaw.data.batches import Batches, validation_rows
 from difflaw.data.config import DataConfig, SyntheticConfig

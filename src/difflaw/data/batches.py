@@ -1,7 +1,7 @@
-"""Which tokens are in which step: a pure function of (seed, step), whatever the number of processes.
+"""Which tokens each step reads: a pure function of (seed, step), independent of the number of processes.
 
-The tokens are cut into chunks of `context`. An epoch visits every chunk once, in an order of its own; sample i of the
-whole run is entry i mod chunks of epoch i div chunks. Nothing is remembered between calls, so a restarted run or a
+The tokens are cut into chunks of `context`. An epoch visits every chunk once, in its own order; sample i of the
+whole run is entry i mod chunks of epoch i div chunks. No state is kept between calls, so a restarted run or a
 different number of processes reads the same samples.
 Shapes: B samples, L = context tokens, N tokens.
 """
@@ -25,7 +25,7 @@ class Batches:
         seed: of the order of chunks.
 
     Raises:
-        InputError: fewer tokens than one chunk, or a context, batch or seed that makes no sense.
+        InputError: fewer tokens than one chunk, or an invalid context, batch or seed.
     """
 
     tokens: np.ndarray
@@ -42,7 +42,7 @@ class Batches:
 
     @property
     def chunks(self) -> int:
-        """Samples in an epoch; the last tokens that fill no chunk are never used."""
+        """Samples in an epoch; a last incomplete chunk is never used."""
         return len(self.tokens) // self.context
 
     def batch(self, step: int) -> tuple[np.ndarray, np.ndarray]:
@@ -69,7 +69,7 @@ class Batches:
         return _take_chunks(self.tokens, self.context, chunk_B), index_B
 
     def epochs(self, tokens: int) -> float:
-        """Passes over the data that training for `tokens` tokens makes."""
+        """Passes over the data in training for `tokens` tokens."""
         return tokens / (self.chunks * self.context)
 
 
@@ -90,7 +90,7 @@ def validation_rows(tokens: np.ndarray, context: int, count: int, seed: int = 0)
 
     Returns:
         x_BL token ids (int64) and chunk_B, the place of each chunk in the data (int64, increasing). chunk_B is a
-        stable sample index for noise that must be common to all models.
+        stable sample index for noise that all models share.
 
     Raises:
         InputError: fewer tokens than one chunk, or a count below one.

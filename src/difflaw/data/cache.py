@@ -1,4 +1,4 @@
-"""A folder that exists completely or not at all: built aside, then renamed into place."""
+"""A folder that exists completely or not at all: built under another name, then renamed."""
 
 import errno
 import os
@@ -16,20 +16,22 @@ _ABANDONED_AFTER = 24 * 3600.0  # seconds without a write
 
 
 def publish(cache_dir: Path, name: str, build: Callable[[Path], None], is_complete: Callable[[Path], bool]) -> Path:
-    """Make `cache_dir/name` by running `build(folder)` on a folder beside it and renaming that into place.
+    """Create `cache_dir/name` by running `build(folder)` on a temporary folder next to it and renaming that.
 
-    Several processes may do this at once: one wins, the others throw theirs away. A folder in the place that is not
-    complete is replaced. Whatever happens in `build`, nothing half-made stays behind.
+    Several processes may do this at once: one wins, the others discard theirs. An incomplete folder of that name is
+    replaced. If `build` fails, its temporary folder is removed.
 
     Raises:
-        InputError: the folder cannot be made.
+        InputError: the folder cannot be created.
     """
     final = cache_dir / name
     building = cache_dir / f"{_BUILDING}{name}-{uuid.uuid4().hex[:12]}"
     try:
         building.mkdir(parents=True)
     except OSError as error:
-        raise InputError(f"{cache_dir}: no folder can be made here ({error.strerror}); choose another") from error
+        raise InputError(
+            f"{cache_dir}: cannot create a folder here ({error.strerror}); choose another place"
+        ) from error
     remove_abandoned(cache_dir)
     try:
         build(building)
@@ -42,7 +44,7 @@ def publish(cache_dir: Path, name: str, build: Callable[[Path], None], is_comple
                     os.replace(final, damaged)
                 os.replace(building, final)
                 return final
-            except OSError:  # another process was quicker: look again
+            except OSError:  # another process was faster: check again
                 continue
             finally:
                 shutil.rmtree(damaged, ignore_errors=True)
@@ -52,7 +54,7 @@ def publish(cache_dir: Path, name: str, build: Callable[[Path], None], is_comple
 
 
 def remove_abandoned(cache_dir: Path) -> None:
-    """Remove what killed processes left behind: unfinished folders that nothing was written to for a day."""
+    """Remove temporary folders of killed processes: unfinished ones without a write for a day."""
     for folder in cache_dir.glob(f"{_BUILDING}*"):
         try:
             newest = max(path.stat().st_mtime for path in [folder, *folder.iterdir()])

@@ -21,7 +21,7 @@ class SyntheticConfig(BaseModel):
     tokens: int = Field(default=2_000_000, ge=1)
     """Training tokens; validation comes on top (`validation_fraction` of this number)."""
     concentration: float = Field(default=0.3, gt=0, allow_inf_nan=False)
-    """Of the Dirichlet that draws each row of the transition matrix: small is predictable, large is uniform."""
+    """Of the Dirichlet distribution of each row of the transition matrix: small is predictable, large is uniform."""
     seed: Seed = 0
 
 
@@ -33,10 +33,10 @@ class DataConfig(BaseModel):
     corpus: str | list[str] = "stdlib"
     """One or several of: "stdlib", "hf:DATASET[:CONFIG[:SPLIT]]", files, folders; or "synthetic" alone."""
     vocab_size: int = 1024
-    """Tokens in the byte-level BPE vocabulary, special tokens included. A synthetic corpus has its own."""
+    """Size of the byte-level BPE vocabulary, special tokens included. A synthetic corpus has its own."""
     validation_fraction: float = 0.05
     validation: str | list[str] | None = None
-    """A corpus of its own for validation; then nothing of `corpus` is held out."""
+    """A separate corpus for validation; then nothing of `corpus` is held out."""
     text_key: str = Field(default="text", min_length=1)
     """Where the text is: a key of each JSON line, a column of a Parquet file or Hub dataset."""
     max_bytes: int | None = None

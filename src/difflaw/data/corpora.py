@@ -1,4 +1,4 @@
-"""From the name of a corpus to its documents, one string after another, always in the same order."""
+"""From the name of a corpus to its documents: strings in a fixed order."""
 
 import gzip
 import json
@@ -16,11 +16,11 @@ from difflaw.data.stdlib_text import stdlib_documents
 from difflaw.errors import InputError
 
 SUFFIXES = (".txt", ".md", ".rst", ".py", ".jsonl", ".jsonl.gz", ".parquet")
-"""Files that can be read. The first four are one document each."""
+"""Supported files. A file of the first four kinds is one document."""
 
 
 class NotTextError(Exception):
-    """A file that holds something else than UTF-8 text."""
+    """A file that is not UTF-8 text."""
 
 
 @dataclass(frozen=True)
@@ -29,8 +29,8 @@ class Source:
 
     Attributes:
         name: what the configuration calls it.
-        pin: if not None, a name that fixes the content, so that it need not be read to be recognised.
-        documents: reads it from the start; takes a counter of what had to be left out, by reason.
+        pin: if not None, a name that fixes the content, so that it is identified without reading it.
+        documents: reads it from the start; takes a counter of skipped files, by reason.
     """
 
     name: str
@@ -42,7 +42,7 @@ def find_sources(corpus: str | list[str], text_key: str = "text") -> list[Source
     """Resolve the name or names of a corpus.
 
     Raises:
-        InputError: a path that does not exist, a file of a kind that is not read, a Hub dataset that is not there.
+        InputError: a path that does not exist, an unsupported file type, an unknown Hub dataset.
     """
     return [_find_source(name, text_key) for name in as_list(corpus)]
 
@@ -50,17 +50,17 @@ def find_sources(corpus: str | list[str], text_key: str = "text") -> list[Source
 def read_documents(
     sources: list[Source], max_bytes: int | None = None, skipped: Counter[str] | None = None
 ) -> Iterator[str]:
-    """Every non-empty document of every source. The one that crosses `max_bytes` (UTF-8) is cut there, the rest unread.
+    """Every non-empty document of every source, up to `max_bytes` (UTF-8), where a document is cut.
 
     Unpaired surrogates, which JSON can write but UTF-8 cannot, become U+FFFD.
 
     Args:
         sources: what to read, in this order.
         max_bytes: None for everything.
-        skipped: counts files left out of folders, by reason.
+        skipped: counts skipped files of folders, by reason.
 
     Raises:
-        InputError: anything in the way of reading, with file and line; nothing found at all.
+        InputError: a file that cannot be read, with file and line; no text at all.
     """
     skipped = Counter() if skipped is None else skipped
     left = max_bytes
@@ -81,7 +81,7 @@ def read_documents(
                 return
     if not found:
         names = ", ".join(source.name for source in sources)
-        raise InputError(f"no text in {names}{describe_skipped(skipped)}.\nFiles that are read: {', '.join(SUFFIXES)}")
+        raise InputError(f"no text in {names}{describe_skipped(skipped)}.\nSupported files: {', '.join(SUFFIXES)}")
 
 
 def _find_source(name: str, text_key: str) -> Source:
@@ -100,7 +100,7 @@ def _find_source(name: str, text_key: str) -> Source:
     if not path.is_file():
         raise InputError(f"corpus '{name}': neither a file nor a folder")
     if _suffix(path) is None:
-        raise InputError(f"corpus '{name}': files of this kind are not read; allowed: {', '.join(SUFFIXES)}")
+        raise InputError(f"corpus '{name}': unsupported file type; supported: {', '.join(SUFFIXES)}")
     return Source(name, None, partial(_named_file_documents, path, text_key))
 
 
@@ -125,7 +125,7 @@ def _folder_documents(folder: Path, text_key: str, skipped: Counter[str]) -> Ite
 
 
 def walk(folder: Path) -> Iterator[Path]:
-    """Every file below a folder, sorted. Hidden names are left out; links to folders are not followed."""
+    """Every file below a folder, sorted. Hidden names are skipped; links to folders are not followed."""
     try:
         entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
     except OSError as error:
@@ -219,7 +219,7 @@ def _without_surrogates(text: str) -> str:
 
 
 def describe_skipped(skipped: Counter[str]) -> str:
-    """What was left out, as words to put after a sentence: " (left out: 2 × reason)", or nothing."""
+    """Skipped files, as text to append to a sentence: " (left out: 2 × reason)", or nothing."""
     if not skipped:
         return ""
     return " (left out: " + ", ".join(f"{count} × {reason}" for reason, count in sorted(skipped.items())) + ")"

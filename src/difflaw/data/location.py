@@ -1,4 +1,4 @@
-"""Where prepared corpora lie: the given folder, $DIFFLAW_CACHE, or the user's cache folder."""
+"""Where prepared corpora are stored: the given folder, $DIFFLAW_CACHE, or the user's cache folder."""
 
 import os
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Which text trains and which validates: decided by the text itself, never by order or chance."""
+"""Which text is for training and which for validation: decided by a hash of the text, never by order or chance."""
 
 import hashlib
 from dataclasses import dataclass
@@ -19,12 +19,12 @@ def is_held_out(digest: bytes, fraction: float) -> bool:
 
 @dataclass(frozen=True)
 class Split:
-    """A rule that cuts each document into what trains and what validates.
+    """A rule that divides each document into training and validation text.
 
     Attributes:
         kind: "documents": whole documents are held out by their hash; equal texts go to the same side.
             "tails": the end of every document is held out, for a corpus of a few long documents.
-            "given": validation is a corpus of its own; documents that are also in it are left out of training.
+            "given": validation is a separate corpus; documents that are also in it are left out of training.
         fraction: share held out.
         given_digests: documents of the given validation corpus.
     """
@@ -46,9 +46,9 @@ class Split:
 
 
 def choose_kind(fraction: float, held_out_bytes: int, total_bytes: int) -> SplitKind:
-    """Whole documents if that holds out between half and twice the share asked for, else tails.
+    """Whole documents if that holds out between half and twice the requested share, else tails.
 
-    With few documents, a hash of each is a lottery: a single file would be all training or all validation.
+    With few documents the share held out varies too much: a single file would be all training or all validation.
     """
     share = held_out_bytes / total_bytes
     return "documents" if fraction / 2 <= share <= fraction * 2 else "tails"

@@ -1,8 +1,8 @@
-"""A corpus as training reads it: two memory-mapped files of token ids, their vocabulary, and what is known of them.
+"""A prepared corpus: two memory-mapped files of token ids, their vocabulary and their statistics.
 
 A store is a folder `cache_dir/<key>/` with `train.bin`, `validation.bin`, `tokenizer.json` (not for synthetic data) and
 `meta.json`. The key is a hash of the documents and of every setting that changes a token, so an unchanged corpus is
-found again and a changed one never mistaken for it.
+found again, and a changed one gets another key.
 """
 
 import hashlib
@@ -45,7 +45,7 @@ class TokenStore:
 
     Attributes:
         folder: where it is; its name is the key of the content.
-        corpus: what it is, in words.
+        corpus: a description.
         vocab_size: ids 0 ... vocab_size - 1, special tokens included.
         train_tokens, validation_tokens: an end-of-text token after each document included.
         train_bytes, validation_bytes: of the text in UTF-8. A synthetic symbol counts as one.
@@ -152,18 +152,18 @@ class TokenStore:
 
 
 def prepare(config: DataConfig, cache_dir: Path | str, progress: Progress | None = None) -> TokenStore:
-    """Turn a corpus into tokens, or find it already done.
+    """Turn a corpus into tokens, or reuse a finished store.
 
-    Reads every document once to recognise the corpus (a Hub dataset is recognised by its commit alone), then, if it
+    Reads every document once to identify the corpus (a Hub dataset is identified by its commit alone), then, if it
     is new, trains a vocabulary on the training documents and encodes everything. Safe to run in several processes.
 
     Args:
         config: what to read.
-        cache_dir: where stores live; made if missing.
-        progress: is given a line now and then.
+        cache_dir: folder of all stores; created if missing.
+        progress: receives a line of text every few seconds.
 
     Raises:
-        InputError: anything wrong with the corpus, the settings or the folder, saying where.
+        InputError: an error in the corpus, the settings or the folder, with its place.
     """
     progress = progress or (lambda line: None)
     cache_dir = Path(cache_dir)
@@ -177,7 +177,7 @@ def prepare(config: DataConfig, cache_dir: Path | str, progress: Progress | None
 
 @dataclass(frozen=True)
 class _Survey:
-    """What one reading of the corpus tells."""
+    """Result of the first pass over the corpus."""
 
     fingerprint: str
     total_bytes: int
@@ -209,7 +209,7 @@ def _prepare_text(config: DataConfig, cache_dir: Path, progress: Progress) -> To
         (folder / "tokenizer.json").write_text(tokenizer.to_str(), encoding="utf-8")
         _encode(config, sources, given, survey, tokenizer, folder, words, progress)
 
-    largest = survey.total_bytes * token_dtype(config.vocab_size).itemsize  # a token a byte, at worst
+    largest = survey.total_bytes * token_dtype(config.vocab_size).itemsize  # at most one token per byte
     return _publish(cache_dir, key, words, build, largest, progress)
 
 
@@ -287,7 +287,7 @@ def _encode(
 
         encode_documents(tokenizer, documents(), report)
     if fingerprint.hexdigest() != survey.fingerprint:
-        raise InputError(f"corpus {words}: it changed while it was read; run again when nothing writes to it")
+        raise InputError(f"corpus {words}: it changed while it was read; run again once nothing writes to it")
     _write_meta(folder, train, validation, corpus=words, split=survey.split.kind, skipped=survey.skipped)
 
 
@@ -352,7 +352,7 @@ def _in_words(config: DataConfig) -> str:
 
 
 def _reuse(folder: Path, words: str, progress: Progress) -> TokenStore | None:
-    """The finished store, described in the words of this configuration; None if it must be made."""
+    """The finished store, with this configuration's description; None if it must be made."""
     if not folder.exists():
         return None
     try:
@@ -388,7 +388,7 @@ def _is_complete(folder: Path) -> bool:
 
 
 def _write_meta(folder: Path, train: TokenFile, validation: TokenFile, **known: Any) -> None:
-    """Describe finished token files; written last, so a folder with a `meta.json` is a whole one."""
+    """Describe finished token files; written last, so a folder with a `meta.json` is complete."""
     for file, side in ((train, "training"), (validation, "validation")):
         if not file.tokens:
             raise _nothing_left(known["corpus"], side)
@@ -411,7 +411,7 @@ def _write_meta(folder: Path, train: TokenFile, validation: TokenFile, **known: 
 def _nothing_left(words: str, side: str) -> InputError:
     return InputError(
         f"corpus {words}: no {side} text left after the split.\n"
-        "Give more text, a `validation` that is not the corpus itself, or another validation_fraction."
+        "Give more text, a `validation` other than the corpus itself, or another validation_fraction."
     )
 
 

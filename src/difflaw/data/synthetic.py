@@ -1,6 +1,6 @@
 """A source of tokens whose entropy is known exactly: an order-1 Markov chain.
 
-A model trained on it has a floor that no family can pass, so "how far above the floor" is a fact and not a fit.
+No family can get below its entropy, so the distance to the floor is exact, not fitted.
 Shapes: K symbols, N tokens.
 """
 

@@ -1,9 +1,9 @@
-"""Validation bound: stratified λ, common random numbers, and the standard error that goes with it.
+"""Validation bound: stratified λ, common random numbers, and its standard error.
 
 NELBO = ∫ E_z[w·(KL+IS)] dλ over the range = mass · E_{λ~p}[integrand], with one λ for all tokens of a sequence
 (independent λ per token would not bound the likelihood), drawn more densely where the integrand is noisy
-(`LogSnrRange.stratified`). Prior and reconstruction terms beyond the range are left out, as in 2512.10858 (α = 1.2e-4
-is left at each end of ±9).
+(`LogSnrRange.stratified`; docs/derivations.md#strata). Prior and reconstruction terms beyond the range are
+left out, as in 2512.10858 (α = 1.2e-4 and 1 - α = 1.2e-4 remain at the ends of ±9).
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ class BoundEstimate:
     nats: float
     standard_error: float
     training_loss: float
-    """The training objective on the same draws: another quantity, not comparable with ``nats``."""
+    """The training objective on the same draws: a different quantity, not comparable with ``nats``."""
     sequences: int
     tokens: int
     parts: dict[str, float]
-    """Terms of the bound by name, nats per token, where the family has several: ``kl`` and ``itakura_saito``."""
+    """Terms of the bound by name, nats per token, if the family has several: ``kl`` and ``itakura_saito``."""
 
     def bits_per_byte(self, bytes_per_token: float) -> float:
         """The bound in bits per byte of text."""

@@ -1,4 +1,4 @@
-"""How fast this machine is, and what difflaw will use of it: device, precision, threads, workers, compiled steps."""
+"""How fast this machine is, and what difflaw will use: device, precision, threads, workers, compiled steps."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from difflaw.training.engine import BFLOAT16_WIDTH, WORTH_COMPILING, bfloat16_pa
 
 DTYPES = ("float32", "bfloat16")
 LARGER = 2048
-"""Side of the matrices tried where many cores need more than `matmul_peak`'s own, unless a product takes too long."""
+"""Side of larger matrices, tried because many cores need them for their peak, unless a product takes too long."""
 PATIENCE = 0.25
-"""Seconds that a product of the larger size may take."""
+"""Longest time in seconds for one product of the larger size."""
 QUIET = 0.9
-"""Share of a core's time below which what was measured on it is doubted."""
+"""Share of a core's time below which its measurement is marked unreliable."""
 COPIED_BYTES = 1 << 28
-"""Size of the copied block: far more than any cache."""
+"""Size of the copied block: larger than any cache."""
 
 
 @dataclass(frozen=True)
 class Measured:
-    """Rates of the processor by number of threads, and of the first accelerator where there is one.
+    """Rates of the processor by number of threads, and of the first accelerator if there is one.
 
-    Matrix products in FLOP/s by dtype; a copy in bytes/s, read and written bytes both counted. ``undisturbed`` is the
-    share of one core's time this process had while one core was measured: below one, something else ran there.
+    Matrix products in FLOP/s by dtype; a copy in bytes/s, counting bytes read and written. ``undisturbed`` is the
+    share of one core's time that this process got while one core was measured: below one, other work ran there.
     """
 
     matmul: dict[str, dict[int, float]]
@@ -41,7 +41,7 @@ class Measured:
 
 @dataclass(frozen=True)
 class Choice:
-    """One thing difflaw will do on this machine, and why."""
+    """A setting that difflaw chooses on this machine, and the reason."""
 
     name: str
     value: str | int | bool
@@ -50,7 +50,7 @@ class Choice:
 
 @dataclass(frozen=True)
 class Examination:
-    """The machine, its rates, what is made of them, and what somebody should know before a long run."""
+    """The machine, its rates, the settings chosen from them, and warnings before a long run."""
 
     machine: Machine
     measured: Measured
@@ -60,7 +60,7 @@ class Examination:
 
 
 def examine(folder: Path) -> Examination:
-    """Look at the machine and measure it (a few seconds); InputError unless ``folder`` can be written to."""
+    """Examine the machine and measure it (a few seconds); InputError unless ``folder`` is writable."""
     started = time.perf_counter()
     machine = look(folder)
     measured = measure(machine)
@@ -92,7 +92,7 @@ def measure(machine: Machine) -> Measured:
 
 
 def choose(machine: Machine, measured: Measured) -> tuple[Choice, ...]:
-    """What training will do here by default, each with its reason."""
+    """The default settings of training here, each with its reason."""
     device = default_device()
     where = machine.accelerators[0].name if machine.accelerators else "no CUDA device"
     compiled, why_compiled = compiles(machine, device)
@@ -100,14 +100,14 @@ def choose(machine: Machine, measured: Measured) -> tuple[Choice, ...]:
     return (
         Choice("device", device, where),
         Choice("precision", precision, why_precision),
-        Choice("threads per cell", 1, "results then do not depend on the number of workers; --threads N"),
-        Choice("workers", machine.cores, "cells at a time, one per core this process may use; --workers N"),
+        Choice("threads per cell", 1, "results do not depend on the number of workers; --threads N"),
+        Choice("workers", machine.cores, "cells at the same time, one per core this process may use; --workers N"),
         Choice("compiled steps", compiled, why_compiled),
     )
 
 
 def precision_of(measured: Measured, device: str) -> tuple[str, str]:
-    """What `training.engine` says of bfloat16 here, with the ratio measured."""
+    """The precision `training.engine` chooses here, with the measured ratio."""
     rates = measured.accelerator_matmul or {dtype: rate[1] for dtype, rate in measured.matmul.items()}
     ratio = rates["bfloat16"] / rates["float32"]
     why = f"bfloat16 multiplies {ratio:.2g} times as fast as float32"
@@ -117,22 +117,22 @@ def precision_of(measured: Measured, device: str) -> tuple[str, str]:
 
 
 def compiles(machine: Machine, device: str) -> tuple[bool, str]:
-    """Whether training steps are compiled where that pays, and the reason."""
+    """Whether training steps are compiled if that saves time, and the reason."""
     if not can_compile(device):
         what = "triton is not installed" if machine.accelerators else "no C++ compiler found: install g++"
         return False, what
-    cpp = machine.compiler or "a compiler that torch does not look for: set CXX"
+    cpp = machine.compiler or "a compiler that torch does not find: set CXX"
     by = f"triton {machine.triton}" if machine.accelerators else cpp
     return True, f"shapes with at least {WORTH_COMPILING:g} s of work, by {by}; --compile"
 
 
 def notes_on(machine: Machine, measured: Measured) -> tuple[str, ...]:
-    """What would make a run slower than it looks, or end it, and whether to believe what was measured."""
+    """What could make a run slower than estimated, or end it, and whether the measurement is reliable."""
     notes = []
     if measured.undisturbed < QUIET:
         notes.append(
-            f"other work took {1 - measured.undisturbed:.0%} of the core while it was measured: "
-            "these rates are too low; run it again when the machine is quiet"
+            f"other work used {1 - measured.undisturbed:.0%} of the core during the measurement: "
+            "these rates are too low; run it again when the machine is idle"
         )
     if machine.core_quota is not None:
         notes.append(
@@ -146,7 +146,7 @@ def notes_on(machine: Machine, measured: Measured) -> tuple[str, ...]:
 
 
 def _peak(dtype: str) -> float:
-    """Best of three tries, and of the larger size where one product of it is quick enough."""
+    """Best of three tries, and of the larger size if one product of it is fast enough."""
     best = max(matmul_peak(dtype, seconds=0.12) for _ in range(3))
     if 2.0 * LARGER**3 / best < PATIENCE:
         best = max(best, *(matmul_peak(dtype, LARGER, seconds=0.2) for _ in range(2)))

@@ -1,4 +1,4 @@
-"""What this machine is: processor, cores, memory, vector instructions, compiler, accelerators, room on its disk."""
+"""What this machine has: processor, cores, memory, vector instructions, compiler, accelerators, free disk space."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from difflaw.ladder.runner import default_workers
 from difflaw.training.engine import compiler
 
 MATRIX_FLAGS = ("avx2", "avx512f", "avx512_bf16", "amx_tile", "amx_bf16", "asimd", "sve", "bf16", "i8mm")
-"""Instructions that matrix products live on, as Linux spells them (x86, then ARM)."""
+"""Instructions that speed up matrix products, as Linux names them (x86, then ARM)."""
 
 
 @dataclass(frozen=True)
@@ -32,10 +32,10 @@ class Accelerator:
 
 @dataclass(frozen=True)
 class Machine:
-    """What is here, measured by nobody yet. Memory and disk in bytes; None where the system does not say.
+    """Hardware and software, not yet measured. Memory and disk in bytes; None if the system does not report it.
 
-    ``cores`` are those this process may run on; ``core_quota`` is what a container may use of them, where it is less.
-    ``vector`` is the instruction set torch chose, ``compiler`` what torch.compile would call for the processor.
+    ``cores`` are those this process may run on; ``core_quota`` is a container's limit, if it is lower.
+    ``vector`` is the instruction set torch uses, ``compiler`` the one torch.compile would call for the processor.
     """
 
     processor: str
@@ -57,7 +57,7 @@ class Machine:
 
 
 def look(folder: Path) -> Machine:
-    """What is here, with the disk that holds ``folder``; InputError unless files can be written there."""
+    """Examine this machine and the disk that holds ``folder``; InputError unless ``folder`` is writable."""
     return Machine(
         processor=processor_name(),
         cores=default_workers(),
@@ -79,7 +79,7 @@ def look(folder: Path) -> Machine:
 
 
 def processor_name() -> str:
-    """Model name, with family and model number where the system says so: clouds give many processors one name."""
+    """Model name, with family and model number if reported: clouds use one name for many processors."""
     found = _cpuinfo()
     name = found.get("model name") or platform.processor() or platform.machine()
     if "cpu family" in found and "model" in found:
@@ -88,7 +88,7 @@ def processor_name() -> str:
 
 
 def _cpuinfo() -> dict[str, str]:
-    """The first processor's lines of /proc/cpuinfo; empty where there is none."""
+    """The first processor's lines of /proc/cpuinfo; empty if there is none."""
     found: dict[str, str] = {}
     for line in (_text("/proc/cpuinfo") or "").splitlines():
         key, _, value = line.partition(":")
@@ -103,7 +103,7 @@ def _matrix_flags() -> tuple[str, ...]:
 
 
 def _core_quota() -> float | None:
-    """Cores' worth of time that a container is granted, None where it is not limited."""
+    """Cores' worth of time that a container may use, None if it is not limited."""
     words = (_text("/sys/fs/cgroup/cpu.max") or "").split()
     if len(words) != 2:
         words = [_text(f"/sys/fs/cgroup/cpu/cpu.cfs_{key}_us") or "" for key in ("quota", "period")]
@@ -115,7 +115,7 @@ def _core_quota() -> float | None:
 
 
 def _memory() -> int | None:
-    """Bytes of memory, or of the container's share if that is less."""
+    """Bytes of memory, or the container's limit if that is lower."""
     try:
         physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, ValueError, OSError):
@@ -140,12 +140,12 @@ def _accelerators() -> tuple[Accelerator, ...]:
 
 def _disk_free(folder: Path) -> int:
     if not folder.is_dir():
-        raise InputError(f"{folder}: is no folder; name one that exists, where runs are to be written")
+        raise InputError(f"{folder}: not a folder; name an existing one, where runs will be written")
     try:
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
-        raise InputError(f"{folder}: cannot be written to ({error.strerror}); name another folder") from None
+        raise InputError(f"{folder}: not writable ({error.strerror}); name another folder") from None
     return shutil.disk_usage(folder).free
 
 

@@ -94,8 +94,8 @@ class Laws(FittedFamilies):
         if not isinstance(schema, int) or schema > SCHEMA:
             raise InputError(f"{path}: schema {schema} is of a newer version of difflaw; this one reads up to {SCHEMA}")
         extras = raw.get("extras", raw.get("beyond"))
-        if isinstance(extras, dict) and "standings" in raw:
-            extras = {**extras, "standings": raw["standings"]}
+        if isinstance(extras, dict):
+            extras = {**extras, "standings": raw.get("standings", extras.get("standings", []))}
         raw = {key: value for key, value in raw.items() if key not in ("extras", "beyond", "standings")}
         try:
             found = read_record(cls, raw)

@@ -10,6 +10,7 @@ from difflaw.law.surface.minimum import canonical, find_minimum
 
 
 def test_published_coefficients(shared):
+    """Not carried in tests/facts: the 245 published runs are others' data."""
     frame = pd.read_csv(shared / "data" / "chinchilla_epoch" / "svg_extracted_data.csv")
     n, c, loss = (frame[k].to_numpy() for k in ("Model Size", "Training FLOP", "loss"))
     keep = loss < np.sort(loss)[-5]

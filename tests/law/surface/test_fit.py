@@ -30,6 +30,7 @@ def chinchilla(shared, keep=240):
 
 
 def test_chinchilla_least_huber(shared):
+    """Not carried in tests/facts: the 245 published runs are others' data."""
     data = chinchilla(shared)
     assert len(data[0]) == 240
     surface, _ = fit_surface(*data, delta=1e-3)
@@ -44,6 +45,7 @@ def test_chinchilla_least_huber(shared):
 
 
 def test_chinchilla_errors_agree_with_the_published_resamples(shared):
+    """Not carried in tests/facts: the 245 published runs are others' data."""
     surface, _ = fit_surface(*chinchilla(shared), delta=1e-3, method="hc3")
     for name, error in (("E", 0.026), ("alpha", 0.0154), ("beta", 0.0206), ("params_exponent", 0.020)):
         interval = surface.intervals[name]
@@ -51,6 +53,7 @@ def test_chinchilla_errors_agree_with_the_published_resamples(shared):
 
 
 def test_chinchilla_all_rows(shared):
+    """Not carried in tests/facts: the 245 published runs are others' data."""
     surface, _ = fit_surface(*chinchilla(shared, 245), delta=1e-3)
     assert surface.objective == pytest.approx(0.00182601, abs=2e-8)
     assert surface.beta == pytest.approx(0.4530, abs=1e-3)

@@ -142,6 +142,7 @@ def test_bootstrap_refuses_what_it_cannot_do(truth):
 
 
 def test_bootstrap_replays_the_published_errors(shared):
+    """Not carried in tests/facts: the 245 published runs are others' data."""
     import pandas as pd
 
     frame = pd.read_csv(shared / "data" / "chinchilla_epoch" / "svg_extracted_data.csv")
