@@ -50,6 +50,8 @@ class Laws(FittedFamilies):
     source: Source = Source()
     recipe: Mapping[str, Any] | None = None
     """How the runs were trained (`training.recipe.Recipe`), where a ladder says so."""
+    family_configs: Mapping[str, Any] = field(default_factory=dict)
+    """Name and options of the family behind each label, where a ladder says so."""
     reading: tuple[str, ...] = ()
     """All of it in sentences."""
     path: Path | None = field(default=None, compare=False, repr=False)
@@ -127,11 +129,12 @@ def fit_table(
     about: Mapping[str, str] | None = None,
     file: Path | None = None,
     recipe: Mapping[str, Any] | None = None,
+    family_configs: Mapping[str, Any] | None = None,
 ) -> Laws:
     """Everything a table says: batch and rate, the laws of every family, extras, and the checklist.
 
     Arguments as in `fit_laws`, `fit_extras` and `checklist`; ``file`` is where the table came from (its hash is kept),
-    ``recipe`` how its runs were trained.
+    ``recipe`` how its runs were trained, ``family_configs`` which family is behind each label.
 
     Raises:
         InputError: options that make no sense.
@@ -168,6 +171,7 @@ def fit_table(
         options=options,
         source=_source(table, file),
         recipe=recipe,
+        family_configs=family_configs or {},
         reading=(*reading(families), *extras_text(extras)),
     )
 

@@ -15,6 +15,8 @@ from typing import Any
 
 from difflaw.errors import InputError
 
+DECAYED = {"cooldown": 0.2}
+"""Recipe of a publication that gives none: losses are reported after the rate has come down, here over a fifth."""
 BOTH_PAPERS = ("gidd", "beyond-masked")
 """The two papers on scaling discrete diffusion; the other sets are references."""
 
@@ -174,6 +176,8 @@ class PublishedSet:
     """a in: tokens to the same loss grow by a·ln²(B/B*)."""
     cooldown: float | None
     """Loss without over loss with a cooldown; None where the law's losses need no such factor."""
+    recipe: Mapping[str, Any]
+    """How a run is trained whose loss the laws forecast (keys of `training.recipe.Recipe`)."""
 
 
 @cache
@@ -223,6 +227,7 @@ def _set(name: str, raw: Mapping[str, Any]) -> PublishedSet:
         lr=_hyper(pooled.get("lr"), source),
         batch_overhead=raw.get("batch_overhead", {}).get("per_ln_squared"),
         cooldown=raw.get("cooldown", {}).get("factor"),
+        recipe=raw.get("recipe", DECAYED),
     )
 
 

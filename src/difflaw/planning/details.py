@@ -83,6 +83,8 @@ def complete(problem: Problem, sized: Sized, tokens: float) -> RunPlan:
         inference_flops=m * problem.inference,
         bound=law.bound,
         tokenizer=law.tokenizer,
+        recipe=law.recipe,
+        family_config=law.family_config,
         alternatives=_alternatives(problem, sized, flops),
         derived=(*derived, *rule),
         warnings=caveats(problem, flops, m / best, tokens),

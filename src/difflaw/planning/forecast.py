@@ -66,7 +66,7 @@ def _from_document(raw: Mapping[str, Any], path: str) -> dict[str, Forecast]:
         try:
             forecast = _fitted(name, fields, conventions, path)
             if forecast is not None:
-                forecast = _with_own(forecast, raw.get("extras") or {})
+                forecast = _with_own(_with_recipe(forecast, raw), raw.get("extras") or {})
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise InputError(f"{path}: family '{name}': {error} is missing or malformed; write it again") from None
         if forecast is None:
@@ -153,6 +153,24 @@ def _fitted(
         surface_error=error,
         notes=notes,
     )
+
+
+def _with_recipe(forecast: Forecast, raw: Mapping[str, Any]) -> Forecast:
+    """The recipe of the ladder's own runs, whose loss the law forecasts; a fixed batch or rate is kept."""
+    recipe = raw.get("recipe")
+    if recipe is None:
+        note = "how the table's runs were trained is not stated: the plan takes difflaw's defaults"
+        return replace(forecast, notes=(*forecast.notes, note))
+    rest = {key: value for key, value in recipe.items() if key not in ("batch", "lr")}
+    fixed: dict[str, HyperLaw | None] = {}
+    for key, y in (("batch", "batch_tokens"), ("lr", "lr")):
+        if isinstance(recipe.get(key), int | float):
+            text = f"{recipe[key]:g}, as in the ladder's runs"
+            fixed[key] = HyperLaw(y, float(recipe[key]), {}, text, forecast.origin, "the ladder's recipe")
+    if "batch" in fixed:
+        fixed["pooled_batch"] = None
+    family = (raw.get("family_configs") or {}).get(forecast.family) or {}
+    return replace(forecast, recipe=rest, family_config=family, **fixed)  # type: ignore[arg-type]
 
 
 def _with_own(forecast: Forecast, extras: Mapping[str, Any]) -> Forecast:

@@ -7,7 +7,9 @@ and the *curvature* around the optimum from its surface (which did not: 5 to 11 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from difflaw.errors import InputError
 from difflaw.law.power import predict_interval, quantile
@@ -83,6 +85,10 @@ class Forecast:
     published: bool = True
     surface_error: SurfaceError | None = None
     notes: tuple[str, ...] = field(default=())
+    recipe: Mapping[str, Any] = field(default_factory=dict)
+    """How the runs behind the law were trained, and a planned one is to be (keys of `training.recipe.Recipe`)."""
+    family_config: Mapping[str, Any] = field(default_factory=dict)
+    """Name and options of the family behind the label ``family``, where a ladder says so."""
 
     @property
     def has_loss(self) -> bool:

@@ -16,6 +16,7 @@ from difflaw.law.power import quantile
 from difflaw.law.records import plain
 from difflaw.planning.family_names import AR, AUTOREGRESSIVE
 from difflaw.planning.run_plan import RunPlan
+from difflaw.training.recipe import differences
 from difflaw.version import __version__
 
 SCHEMA = 1
@@ -151,8 +152,10 @@ def _differences(found: dict[str, Any], summary: Any, config: Any) -> list[str]:
         ("batch tokens", found["batch_tokens"], config.get("batch_sequences", 0) * model.get("context", 0), 0.01),
         ("lr", found["lr"], config.get("optimizer", {}).get("lr"), 0.01),
     ]
-    return [
+    own = [
         f"{name}: {want:.6g} planned, {got:.6g} run"
         for name, want, got, slack in pairs
         if want is not None and got is not None and abs(got - want) > slack * abs(want)
     ]
+    # forecasts stored by older versions have no recipe
+    return own if found.get("recipe") is None else own + differences(found["recipe"], config)

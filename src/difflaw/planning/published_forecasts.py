@@ -106,6 +106,7 @@ def published_forecast(s: PublishedSet, family: PublishedFamily) -> Forecast | N
         batch_overhead=None if ar else first.batch_overhead,
         repeats=repeats_for(family.name),
         notes=s.notes,
+        recipe=s.recipe,
     )
 
 

@@ -22,6 +22,7 @@ from difflaw.planning.predict import Forecast
 from difflaw.planning.request import Ask, check
 from difflaw.planning.run_plan import RunPlan, rank
 from difflaw.planning.shapes import Count, Shape
+from difflaw.training.recipe import Recipe
 
 
 def counter(law: Forecast) -> Count:
@@ -30,11 +31,12 @@ def counter(law: Forecast) -> Count:
     A published law is counted as its paper counts, one pass whatever the family.
     """
     passes: tuple[tuple[float, int], ...] = ((1.0, 1),)
-    if not law.published and law.family not in ONE_PASS:
+    name = law.family_config.get("name", law.family)
+    if not law.published and name not in ONE_PASS:
         from difflaw.families import get, names
 
-        if law.family in names():
-            passes = get(law.family, law.vocab_size, 3).passes(law.context)
+        if name in names():
+            passes = get(name, law.vocab_size, 3, **law.family_config.get("options", {})).passes(law.context)
 
     heads = cache(default_heads)
 
@@ -109,20 +111,21 @@ def train_config(chosen: RunPlan, corpus: str) -> dict[str, Any]:
         raise InputError(
             f"--emit: the law's table names no family; fit one with a column family ({', '.join(names())})"
         )
-    resolve_family(chosen.family)
+    resolve_family(chosen.family_config.get("name", chosen.family))
     epochs = chosen.epochs or 1.0
+    recipe = Recipe.model_validate(dict(chosen.recipe)).written()
     return {
         "name": f"{chosen.family}-{chosen.layers}x{chosen.width}",
         "data": {"corpus": corpus, "vocab_size": chosen.vocab_size},
-        "family": chosen.family,
+        "family": dict(chosen.family_config) or chosen.family,
         "width": chosen.width,
         "depth": chosen.layers,
         "heads": default_heads(chosen.width),
         "context": chosen.context,
         "tokens": chosen.tokens,
+        **recipe,
         "batch": chosen.batch_tokens,
         **({"lr": float(f"{chosen.lr:.4g}")} if chosen.lr else {}),
-        "precision": "auto",
         "max_epochs": max(4.0, round(1.05 * epochs, 2)),
         "flops": chosen.flops_convention,
         "params": chosen.params_convention,
@@ -134,7 +137,7 @@ def write_train_config(path: Path, chosen: RunPlan, corpus: str) -> None:
     lines = [f"# {chosen.family} by {chosen.law}"]
     lines += [f"# {d.name} = {d.value:.4g}: {d.rule} [{d.source}]" for d in chosen.derived]
     if chosen.loss is not None:
-        lines.append(f"# forecast: {chosen.loss:.4f} nats per token after the cooldown, {chosen.bound}")
+        lines.append(f"# forecast: {chosen.loss:.4f} nats per token, trained as below, {chosen.bound}")
     lines += [f"# mind: {w}" for w in chosen.warnings]
     lines.append(f"# {human(chosen.params)} parameters ({chosen.params_convention}), {human(chosen.tokens)} tokens")
     body = yaml.safe_dump(train_config(chosen, corpus), sort_keys=False, allow_unicode=True)

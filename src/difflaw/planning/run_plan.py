@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from difflaw.law.published import Derived
 from difflaw.law.results import Interval
@@ -65,6 +66,10 @@ class RunPlan:
     inference_flops: float
     bound: str
     tokenizer: str
+    recipe: Mapping[str, Any] = field(default_factory=dict)
+    """How the run is to be trained, batch and rate apart (keys of `training.recipe.Recipe`)."""
+    family_config: Mapping[str, Any] = field(default_factory=dict)
+    """Name, label and options of the family, where ``family`` is a ladder's own label."""
     alternatives: tuple[Alternative, ...] = ()
     derived: tuple[Derived, ...] = ()
     warnings: tuple[str, ...] = ()

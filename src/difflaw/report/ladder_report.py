@@ -90,6 +90,7 @@ def fit_ladder(ladder: LadderDirectory, rows: Any = None) -> Laws | None:
             budgets=config["budgets"] or None,
             about=_about(config, description["data"]),
             recipe=recipe.written(),
+            family_configs={family["label"]: family for family in config["families"]},
         )
     except InputError:
         if set(rows["status"]) & {"done"}:

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from difflaw.noise.conditioning import Conditioning
-from difflaw.training.config import ConditioningConfig, OptimizerConfig, RunConfig
+from difflaw.training.config import ConditioningConfig, OptimizerConfig
 
 
 class Section(BaseModel):
@@ -134,21 +134,25 @@ def differences(planned: Mapping[str, Any], run: Mapping[str, Any]) -> list[str]
 
     Args:
         planned: keys of a `Recipe`, as `Recipe.written` gives them.
-        run: the run's config.json (`RunConfig`).
+        run: the run's config.json (`RunConfig.canonical`); keys it has not are not compared.
     """
-    recipe, config = Recipe.model_validate(dict(planned)), RunConfig.model_validate(dict(run))
-    wanted = recipe.optimizer_config(config.steps, config.batch_sequences, config.optimizer.lr)
+    recipe, optimizer, model = Recipe.model_validate(dict(planned)), run.get("optimizer", {}), run.get("model", {})
     pairs: list[tuple[str, Any, Any]] = [
-        (f"conditioning: {name}", value, getattr(config.conditioning, name))
+        (f"conditioning: {name}", value, run.get("conditioning", {}).get(name))
         for name, value in recipe.conditioning_config().model_dump().items()
     ]
-    names = ("name", "beta2", "weight_decay", "warmup_steps", "cooldown_steps")
-    pairs += [(f"optimizer: {name}", getattr(wanted, name), getattr(config.optimizer, name)) for name in names]
-    pairs += [("z_loss", recipe.z_loss, config.z_loss)]
-    pairs += [(f"model: {name}", value, getattr(config.model, name, None)) for name, value in recipe.model.items()]
+    if "steps" in run:
+        want = recipe.optimizer_config(run["steps"], run.get("batch_sequences", 1), optimizer["lr"])
+        names = ("name", "beta2", "weight_decay", "warmup_steps", "cooldown_steps")
+        pairs += [(f"optimizer: {name}", getattr(want, name), optimizer.get(name)) for name in names]
+    # a run's config leaves z_loss out where it is zero
+    pairs += [("z_loss", recipe.z_loss, run.get("z_loss", 0.0))]
+    pairs += [(f"model: {name}", value, model.get(name)) for name, value in recipe.model.items()]
     if recipe.precision != "auto":
-        pairs.append(("precision", recipe.precision, config.precision))
-    return [f"{name}: {want} planned, {got} run" for name, want, got in pairs if not _same(want, got)]
+        pairs.append(("precision", recipe.precision, run.get("precision")))
+    return [
+        f"{name}: {want} planned, {got} run" for name, want, got in pairs if got is not None and not _same(want, got)
+    ]
 
 
 def _same(want: Any, got: Any) -> bool:
