@@ -7,6 +7,9 @@ import sys
 
 def main() -> None:
     """Entry point of ``difflaw`` and ``python -m difflaw``."""
+    from difflaw.training.threads import wait_passively
+
+    wait_passively()  # before any verb loads torch
     from difflaw.cli.app import app
     from difflaw.errors import InputError
 

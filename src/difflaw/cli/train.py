@@ -9,25 +9,27 @@ from typing import Annotated
 
 import typer
 
-from difflaw.cli.options import Cache, CompileOption, Json, Set, cache_folder, compiling, speaker
+from difflaw.cli.options import Cache, CompileOption, Json, Set, Threads, cache_folder, compiling, speaker
 
 
 def train(
     config: Annotated[Path, typer.Argument(help="The run's YAML.")],
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Run directory (default runs/NAME).")] = None,
     compile_: CompileOption = "auto",
+    threads: Threads = None,
     set_: Set = None,
     cache: Cache = None,
     json_: Json = False,
 ) -> None:
     """Train one model; killed and run again it goes on where it was and ends with the same numbers."""
     from difflaw.data.store import prepare
-    from difflaw.ladder.cell import run_cell
+    from difflaw.ladder.cell import run_cell, run_threads
     from difflaw.ladder.estimate import ASSUMED_SHARE, matmul_peak
     from difflaw.ladder.single import TrainConfig, plan_single
     from difflaw.training.engine import default_device
     from difflaw.training.loop import Execution
     from difflaw.training.run_directory import RunDirectory
+    from difflaw.training.threads import using_threads
     from difflaw.yaml_config import load
 
     say = speaker(json_)
@@ -45,8 +47,9 @@ def train(
     from difflaw.cli.progress import watch_run
 
     with watch_run(directory, quiet=json_):
-        eager = cell.flops / (matmul_peak(cell.run.precision) * ASSUMED_SHARE)
-        execution = Execution(device=default_device())
+        execution = Execution(device=default_device(), threads=threads)
+        with using_threads(run_threads(cell.run, execution)):
+            eager = cell.flops / (matmul_peak(cell.run.precision) * ASSUMED_SHARE)
         summary = run_cell(directory.path, store, execution, compiling(compile_), eager)
     if json_:
         typer.echo(json.dumps(summary | {"directory": str(directory.path)}))

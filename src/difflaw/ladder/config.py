@@ -11,6 +11,7 @@ from difflaw.errors import InputError
 from difflaw.families import check
 from difflaw.ladder.presets import Preset, with_preset
 from difflaw.model.accounting import FLOP_CONVENTIONS, PARAMETER_CONVENTIONS
+from difflaw.model.completep import AUXILIARY_RATE
 from difflaw.model.config import default_heads, possible_heads
 from difflaw.training.config import ConditioningConfig
 
@@ -134,6 +135,8 @@ class LadderConfig(_Section):
     beta2: float | None = None
     """None: 0.99, and 0.98 for batches of 256 sequences and more (the first paper's rule)."""
     weight_decay: float = Field(default=0.0, ge=0)
+    auxiliary_rate: float = Field(default=AUXILIARY_RATE, gt=0)
+    """Share of ``lr`` at which everything but hidden matrices learns."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """Of matrix products; auto: bfloat16 where the device has it and no rung is narrower than 64."""
     z_loss: float = Field(default=0.0, ge=0)

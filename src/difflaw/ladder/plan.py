@@ -141,6 +141,7 @@ def _cells(
                 lr=_rounded(rate.value),
                 beta2=beta2,
                 weight_decay=config.weight_decay,
+                auxiliary_rate=config.auxiliary_rate,
                 warmup_steps=warmup,
                 cooldown_steps=min(cooldown, total - warmup),
             )

@@ -12,6 +12,7 @@ from difflaw.errors import InputError
 from difflaw.ladder.config import NAME_PATTERN, Evaluation, FamilyConfig, LadderConfig, Rule, RuleField
 from difflaw.ladder.plan import Cell, make_plan
 from difflaw.ladder.presets import Preset, with_preset
+from difflaw.model.completep import AUXILIARY_RATE
 from difflaw.training.config import ConditioningConfig
 from difflaw.yaml_config import validate
 
@@ -41,6 +42,7 @@ class TrainConfig(BaseModel):
     optimizer: Literal["laprop", "adamw", "muon"] = "laprop"
     beta2: float | None = None
     weight_decay: float = 0.0
+    auxiliary_rate: float = AUXILIARY_RATE
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     z_loss: float = Field(default=0.0, ge=0)
     seed: int = 0
