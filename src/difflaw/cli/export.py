@@ -48,6 +48,6 @@ def _why(info: dict[str, Any]) -> str:
     if "data_hash" not in info:
         return ""
     return (
-        f": the run keeps none, and its data, {info['data_hash']}, is synthetic or no longer in the cache.\n"
+        f": the run's data, {info['data_hash']}, is synthetic or no longer in the cache.\n"
         "`difflaw data prepare` with the run's corpus makes it again; --cache names another folder"
     )

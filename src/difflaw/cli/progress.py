@@ -35,7 +35,7 @@ def duration(seconds: float | None) -> str:
 def seconds_left(cells: list[CellStatus], flops: dict[str, float]) -> float | None:
     """Seconds until all cells are done, ``flops`` being each one's whole work by name; None where nothing is known.
 
-    A running cell knows its own after the first step; those that wait take the places that get free, longest first,
+    A running cell knows its own after two steps; those that wait take the places that get free, longest first,
     at the seconds per FLOP of all that has been done.
     """
     spent = sum(cell.seconds for cell in cells if cell.flops > 0)

@@ -15,8 +15,7 @@ FORWARD = 0.4
 class Pace:
     """Times of what a run has done since it was started or resumed, in seconds.
 
-    The first step of a process also fetches memory, and compiles where steps are compiled; it counts only while it is
-    the only one.
+    The first step of a process does not count: it also fetches memory, and compiles where steps are compiled.
     """
 
     steps_per_evaluation: float
@@ -24,14 +23,14 @@ class Pace:
     seconds_between_checkpoints: float
     _recent: deque[float] = field(default_factory=deque)
     _total: float = 0.0
-    _first: float | None = None
+    _begun: bool = False
     _evaluation: float | None = None
     _checkpoint: float = 0.0
 
     def step(self, seconds: float) -> None:
         """A step was made."""
-        if self._first is None:
-            self._first = seconds
+        if not self._begun:
+            self._begun = True
             return
         self._recent.append(seconds)
         self._total += seconds
@@ -48,8 +47,8 @@ class Pace:
 
     @property
     def seconds_per_step(self) -> float | None:
-        """Mean of the recent steps; None before the first."""
-        return self._total / len(self._recent) if self._recent else self._first
+        """Mean of the recent steps; None before the second."""
+        return self._total / len(self._recent) if self._recent else None
 
     @property
     def seconds_per_evaluation(self) -> float | None:
@@ -58,7 +57,7 @@ class Pace:
         return self.steps_per_evaluation * step if self._evaluation is None and step is not None else self._evaluation
 
     def seconds_left(self, steps: int, evaluations: int) -> float | None:
-        """Time for so many steps and evaluations more, checkpoints included; None before the first step."""
+        """Time for so many steps and evaluations more, checkpoints included; None before the second step."""
         step, evaluation = self.seconds_per_step, self.seconds_per_evaluation
         if step is None or evaluation is None:
             return None
