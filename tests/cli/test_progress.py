@@ -12,7 +12,7 @@ from difflaw.ladder.status import CellStatus
 
 def cell(name: str, status: str, flops: float, seconds: float, left: float | None = None) -> CellStatus:
     rest: dict[str, Any] = {"family": "masked", "rung": "8x1", "loss": None, "loss_se": None, "note": ""}
-    speeds = {"tokens_per_second": None, "flops_per_second": None}
+    speeds: Any = {"tokens_per_second": None, "flops_per_second": None}
     return CellStatus(
         name=name, status=status, flops=flops, seconds=seconds, seconds_left=left, step=0, steps=1, tokens=0,
         **rest, **speeds,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from difflaw.model.accounting import FLOP_CONVENTIONS, PARAMETER_CONVENTIONS, account
@@ -84,7 +86,7 @@ def test_matmul_flops_are_what_the_network_multiplies(family: str, family_option
 
 def test_every_convention_counts_the_width_that_is_there() -> None:
     """Against the same network with four times its width: the difference is what the missing units would cost."""
-    shape = {"vocab_size": 61, "layers": 3, "width": 24, "heads": 2, "context": 10}
+    shape: Any = {"vocab_size": 61, "layers": 3, "width": 24, "heads": 2, "context": 10}
     plain, narrow = account(ModelConfig(**shape)), account(ModelConfig(**shape, feed_forward_width=50))
     weights = 3 * 2 * 24 * (96 - 50)
     biases = 3 * (96 - 50)
