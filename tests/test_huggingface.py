@@ -128,8 +128,8 @@ def test_a_model_from_a_config_starts_as_ours_does(make_run, tmp_path) -> None:
 def test_unsupported_keys_are_named_here_too(make_run, tmp_path) -> None:
     folder = export(make_run(), tmp_path / "out").folder
     config = json.loads((folder / "config.json").read_text())
-    (folder / "config.json").write_text(json.dumps({**config, "intermediate_size": 5}))
-    with pytest.raises(InputError, match="intermediate_size: 5 is not supported"):
+    (folder / "config.json").write_text(json.dumps({**config, "head_dim": 5}))
+    with pytest.raises(InputError, match="head_dim: 5 is not supported"):
         opened(folder)
     assert GiddConfig().published().model.context == 1024
 

@@ -26,7 +26,6 @@ except ImportError as error:
 _SHAPES = {
     "vocab_size": 131_072,
     "hidden_size": 768,
-    "intermediate_size": 3072,
     "num_hidden_layers": 12,
     "num_attention_heads": 12,
     "head_dim": None,

@@ -133,3 +133,49 @@ def test_a_pass_over_twice_the_length_is_paid_for(tmp_path, cache) -> None:
 def test_a_block_that_does_not_fit_is_refused_in_the_plan(tmp_path, cache) -> None:
     with pytest.raises(InputError, match="block_length 5 does not divide the context of 32"):
         planned(tmp_path, cache, family={"name": "block", "options": {"block_length": 5}})
+
+
+def test_threads_are_chosen_recorded_and_given_back(tmp_path, cache, monkeypatch) -> None:
+    """A resumed run keeps its number of threads, whatever is asked then, and ends bit-equal to one that was not cut."""
+    import torch
+
+    from difflaw.training.loop import Execution
+
+    class Stop(Exception):
+        pass
+
+    def ended(directory: RunDirectory) -> list[float]:
+        return [record["bound"] for record in directory.records("evaluation")]
+
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    before = torch.get_num_threads()
+    (tmp_path / "whole").mkdir()
+    whole, store = planned(tmp_path / "whole", cache)
+    run_cell(whole.path, store, Execution(threads=2))
+    assert torch.get_num_threads() == before
+
+    directory, store = planned(tmp_path, cache)
+    append, used = RunDirectory.append, []
+
+    def once(self, record) -> None:
+        used.append(torch.get_num_threads())
+        if record["kind"] == "evaluation" and record["step"] > 5:
+            raise Stop
+        append(self, record)
+
+    monkeypatch.setattr(RunDirectory, "append", once)
+    with pytest.raises(Stop):
+        run_cell(directory.path, store, Execution(threads=2, checkpoint_seconds=0.0))
+    assert torch.get_num_threads() == before
+    monkeypatch.setattr(RunDirectory, "append", append)
+    run_cell(directory.path, store)
+    assert set(used) == {2}
+    assert json.loads((directory.path / "engine.json").read_text())["threads"] == 2
+    assert ended(directory) == ended(whole)
+
+
+def test_a_small_run_gets_one_thread_by_itself(tmp_path, cache) -> None:
+    directory, store = planned(tmp_path, cache)
+    run_cell(directory.path, store)
+    assert json.loads((directory.path / "engine.json").read_text())["threads"] == 1
+    assert not (directory.path / "tokenizer.json").exists()  # symbols are no text

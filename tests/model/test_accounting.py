@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from difflaw.model.accounting import FLOP_CONVENTIONS, PARAMETER_CONVENTIONS, account
@@ -10,7 +12,17 @@ from difflaw.model.transformer import Transformer
 
 
 @pytest.mark.parametrize(
-    "options", [{}, {"sink": False}, {"mlp_bias": False}, {"qk_norm": False}, {"tied": True}, {"adaln": True}]
+    "options",
+    [
+        {},
+        {"sink": False},
+        {"mlp_bias": False},
+        {"qk_norm": False},
+        {"tied": True},
+        {"adaln": True},
+        {"feed_forward_width": 50},
+        {"feed_forward_width": 7, "mlp_bias": False},
+    ],
 )
 def test_groups_add_up_to_the_model(options: dict) -> None:
     config = ModelConfig(vocab_size=61, layers=3, width=24, heads=2, context=10, **options)
@@ -45,6 +57,8 @@ def test_published_sizes(layers: int, width: int, notebook: float, true: float, 
         ("masked", {}, {}),
         ("autoregressive", {}, {}),
         ("duo", {}, {"adaln": True}),
+        ("masked", {}, {"feed_forward_width": 50}),
+        ("esolm", {"alpha_0": 1.0}, {"feed_forward_width": 7}),
         ("block", {"block_length": 4}, {}),
         ("block", {"block_length": 16}, {}),
         ("esolm", {"alpha_0": 0.0}, {"adaln": True}),
@@ -68,6 +82,20 @@ def test_matmul_flops_are_what_the_network_multiplies(family: str, family_option
         model.lm_head(hidden_states(model, made, batch))
     counted = account(config, made.passes(16)).flops_per_token("matmul+head")
     assert 3 * counter.get_total_flops() == pytest.approx(counted * 3 * 16, rel=1e-12)
+
+
+def test_every_convention_counts_the_width_that_is_there() -> None:
+    """Against the same network with four times its width: the difference is what the missing units would cost."""
+    shape: Any = {"vocab_size": 61, "layers": 3, "width": 24, "heads": 2, "context": 10}
+    plain, narrow = account(ModelConfig(**shape)), account(ModelConfig(**shape, feed_forward_width=50))
+    weights = 3 * 2 * 24 * (96 - 50)
+    biases = 3 * (96 - 50)
+    for convention, biases_counted in (("non-embedding", 1), ("matrices", 0), ("notebook", 2), ("total", 1)):
+        missing = plain.params(convention) - narrow.params(convention)
+        assert missing == weights + biases_counted * biases, convention
+    for convention in ("matmul+head", "matmul", "method-1"):
+        missing = plain.flops_per_token(convention) - narrow.flops_per_token(convention)
+        assert missing == pytest.approx(6.0 * weights, rel=1e-12), convention
 
 
 def test_all_conventions_are_recorded() -> None:

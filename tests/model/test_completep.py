@@ -43,6 +43,15 @@ def test_golden_groups(shared) -> None:
         assert group["eps"] == pytest.approx(expected["eps"])
 
 
+def test_another_auxiliary_rate_moves_all_but_the_hidden_matrices() -> None:
+    model = Transformer(ModelConfig(vocab_size=11, layers=2, width=8, heads=2, context=8, adaln=True))
+    groups = parameter_groups(model, width=8, layers=2, lr=0.5, auxiliary_rate=0.05)
+    rates = {group["name"]: group["peak_lr"] for group in groups}
+    assert rates.pop("bulk") == 0.5 / 8
+    assert set(rates) == {"norm", "bias", "embedding", "head", "conditioning"}
+    assert set(rates.values()) == {0.05 * 0.5}
+
+
 def test_a_vector_without_a_rule_is_refused() -> None:
     with pytest.raises(ValueError, match="without a CompleteP rule"):
         group_of("model.scale", 1)

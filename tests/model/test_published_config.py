@@ -28,6 +28,8 @@ def written(model: ModelConfig = SMALL, **form: Any) -> dict[str, Any]:
         {"qk_norm": False, "sink": False, "mlp_bias": False, "weight_scaling": "fan_out"},
         {"tied": True, "init_scale": 0.7, "embedding_std": 0.1},
         {"width": 36, "adaln": True},
+        {"feed_forward_width": 100, "head_scale": "fan_in"},
+        {"feed_forward_width": 48, "head_scale": "fan_out"},
     ],
 )
 def test_every_field_comes_back_through_json(change: dict[str, Any]) -> None:
@@ -79,6 +81,24 @@ def test_absent_keys_mean_what_the_published_class_means() -> None:
     assert model.output_scale == 1.0
 
 
+def test_the_width_inside_the_feed_forward_part() -> None:
+    """Any width is valid; four times the model's own is our default; the published class's is 3,072 at every width."""
+    assert from_published({**written(), "intermediate_size": 100}, HERE).model.inner_width == 100
+    plain = from_published({**written(), "intermediate_size": 192}, HERE).model
+    assert (plain.feed_forward_width, plain.inner_width) == (None, 192)
+    silent = {key: value for key, value in written().items() if key not in ("intermediate_size", "head_dim")}
+    assert from_published(silent, HERE).model.inner_width == 3072
+    assert from_published({**silent, "hidden_size": 768}, HERE).model.feed_forward_width is None
+
+
+@pytest.mark.parametrize(("scaling", "scale"), [("fan_in", 48**-0.5), ("fan_out", 97**-0.5)])
+def test_a_head_scaled_by_one_of_its_sides(scaling: str, scale: float) -> None:
+    raw = {**written(), "head_scaling": scaling}
+    model = from_published(raw, HERE).model
+    assert model.output_scale == pytest.approx(scale, rel=1e-12)
+    assert to_published(Published(model), causal=False, dtype="float32")["head_scaling"] == scaling
+
+
 def test_rotary_base_of_newer_transformers() -> None:
     raw = written()
     del raw["rope_theta"]
@@ -99,7 +119,9 @@ def test_unknown_keys_are_listed_not_hidden() -> None:
     ("change", "named"),
     [
         ({"model_type": "llama"}, "model_type is 'llama'"),
-        ({"intermediate_size": 100}, "intermediate_size: 100 is not supported, only 192"),
+        ({"intermediate_size": 0}, "intermediate_size: Input should be greater than or equal to 1"),
+        ({"intermediate_size": "wide"}, "intermediate_size: Input should be a valid integer"),
+        ({"head_scaling": "fan"}, "head_scaling: Input should be a valid number"),
         ({"head_dim": 8}, "head_dim: 8"),
         ({"rope_scaling": {"type": "linear", "factor": 2.0}}, "rope_scaling"),
         ({"rope_parameters": {"rope_type": "yarn"}}, "rope_parameters"),

@@ -64,6 +64,34 @@ def test_golden_logits(shared, name: str) -> None:
         assert np.abs(logits.numpy() - io[key]).max() <= 2e-5 * np.abs(io[key]).max(), key
 
 
+@pytest.mark.parametrize(("scaling", "scale"), [("fan_in", 64**-0.5), ("fan_out", 97**-0.5)])
+def test_golden_logits_with_a_head_scaled_by_its_sides(shared, scaling: str, scale: float) -> None:
+    """The reference's logits are linear in the head's factor, 8 in this config; "fan_in" is 1/√64, "fan_out" 1/√97."""
+    folder = shared / "golden/gidd_model/ckptlike"
+    golden, io = golden_model(folder), np.load(folder / "io.npz")
+    model = Transformer(golden.config.model_copy(update={"head_scale": scaling}))
+    model.load_state_dict(golden.state_dict())
+    with torch.no_grad():
+        logits = model.logits(torch.tensor(io["input_ids"])).numpy()
+    expected = io["logits_full"] * (scale / 8.0)
+    assert np.abs(logits - expected).max() <= 2e-5 * np.abs(expected).max()
+
+
+def test_a_wider_feed_forward_part_with_idle_units_computes_the_same() -> None:
+    """Units whose outgoing weights are zero add nothing, so that a narrow network lives inside a wider one."""
+    narrow = small()
+    wide = Transformer(narrow.config.model_copy(update={"feed_forward_width": 100}))
+    state = narrow.state_dict()
+    for name, there in wide.state_dict().items():
+        if "mlp" in name and there.shape != state[name].shape:
+            grown = torch.zeros_like(there) if "down_proj" in name else torch.ones_like(there)
+            grown[tuple(slice(0, size) for size in state[name].shape)] = state[name]
+            state[name] = grown
+    wide.load_state_dict(state)
+    z = torch.randint(4, 19, (2, 12), generator=torch.Generator().manual_seed(0))
+    assert torch.allclose(wide.logits(z), narrow.logits(z), atol=1e-5)
+
+
 @pytest.mark.parametrize("name", CONFIGS)
 def test_golden_gradients(shared, name: str) -> None:
     """Not carried in tests/facts: as above."""

@@ -11,7 +11,7 @@ from difflaw.errors import InputError
 from difflaw.model.config import ModelConfig
 from difflaw.model.transformer import Transformer
 from difflaw.training import engine
-from difflaw.training.engine import compiled_body, compiler, decided
+from difflaw.training.engine import compiled_body, compiler, decided, decided_threads
 
 
 def test_small_work_stays_eager_and_large_work_is_compiled(tmp_path, monkeypatch) -> None:
@@ -54,13 +54,6 @@ def test_compiled_layers_give_eager_states_and_gradients() -> None:
             assert float((eager - compiled).norm() / eager.norm()) < 1e-5
 
 
-def test_words_that_compile_does_not_know() -> None:
-    from difflaw.cli.options import compiling
-
-    with pytest.raises(InputError, match="use auto, on or off"):
-        compiling("perhaps")
-
-
 def test_the_compiler_is_the_one_torch_would_call(monkeypatch) -> None:
     asked: list[str] = []
 
@@ -73,3 +66,20 @@ def test_the_compiler_is_the_one_torch_would_call(monkeypatch) -> None:
     assert None not in asked
     monkeypatch.setattr(engine.shutil, "which", lambda name: f"/bin/{name}")
     assert engine.compiler.__wrapped__() == f"/bin/{asked[0]}"
+
+
+def test_a_run_goes_on_with_the_threads_it_began_with(tmp_path) -> None:
+    assert decided_threads(tmp_path, 2) == 2
+    assert decided(tmp_path, "off", "cpu", 0.0) is False  # another fact in the same file
+    assert decided_threads(tmp_path, 1) == 2
+    assert json.loads((tmp_path / "engine.json").read_text())["threads"] == 2
+
+
+def test_a_run_made_before_threads_were_written_down(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(engine, "can_compile", lambda device: True)
+    (tmp_path / "engine.json").write_text('{"compiled": true, "device": "cpu", "torch": "2.6"}')
+    assert decided_threads(tmp_path, 1) == 1
+    assert decided(tmp_path, "off", "cpu", 0.0) is True
+    (tmp_path / "engine.json").write_text("[]")
+    with pytest.raises(InputError, match=r"engine\.json: must be an object"):
+        decided_threads(tmp_path, 1)

@@ -109,3 +109,13 @@ def test_sizes() -> None:
     for text in ("", "GB", "5 apples", "0", "-1GB", "1e9"):
         with pytest.raises(InputError, match="shard size"):
             parse_size(text)
+
+
+def test_another_feed_forward_width_and_a_head_scaled_by_its_side_come_back(make_run, tmp_path) -> None:
+    run = make_run(feed_forward_width=20, head_scale="fan_in")
+    done = export(run, tmp_path / "out")
+    raw = json.loads((done.folder / "config.json").read_text())
+    assert (raw["intermediate_size"], raw["head_scaling"]) == (20, "fan_in")
+    z = torch.arange(4, 16)[None]
+    assert torch.equal(difflaw.load(done.folder).logits(z), difflaw.load(run).logits(z))
+    assert difflaw.load(done.folder).config == difflaw.load(run).config

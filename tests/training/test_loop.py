@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +17,7 @@ from difflaw.model.transformer import Transformer
 from difflaw.training import checkpoint
 from difflaw.training.config import OptimizerConfig, RunConfig
 from difflaw.training.loop import Diverged, Execution, train
+from difflaw.training.optimizer import build_optimizer
 from difflaw.training.run_directory import RunDirectory
 
 TOKENS = np.random.default_rng(0).integers(4, 12, 4000).astype(np.uint16)
@@ -62,6 +65,19 @@ def test_a_restart_is_bit_equal(tmp_path) -> None:
         assert strip(directory.records(kind)) == strip(reference.records(kind))
 
 
+def test_the_state_of_a_run_says_where_it_began_and_what_is_left(tmp_path) -> None:
+    often = Execution(checkpoint_seconds=0.0)
+    with pytest.raises(Stop):
+        run(tmp_path / "parts", often, stop_at=20)
+    _, directory = run(tmp_path / "parts", often)
+    state = directory.progress()
+    assert state is not None
+    assert (state["step"], state["first_step"], state["process"]) == (30, 19, os.getpid())
+    assert state["seconds_left"] == 0.0
+    assert 0 < state["seconds_per_step"] < 10
+    assert state["tokens_per_second"] == pytest.approx(48 / state["seconds_per_step"])
+
+
 def test_a_truncated_checkpoint_falls_back_to_the_one_before(tmp_path) -> None:
     whole, _ = run(tmp_path / "whole")
     often = Execution(checkpoint_seconds=0.0)
@@ -99,6 +115,26 @@ def test_the_name_changes_with_every_setting() -> None:
     changed = RunConfig.model_validate({**CONFIG.model_dump(), "seed": 1})
     assert changed.name != CONFIG.name
     assert CONFIG.name.startswith("balanced-8x1-")
+
+
+def test_younger_keys_leave_old_names_alone() -> None:
+    """The name this config had before there were an auxiliary rate and a feed-forward width; set, both are in it."""
+    assert CONFIG.name == "balanced-8x1-c8d7f9a3"
+    for section, key, value in (("optimizer", "auxiliary_rate", 0.05), ("model", "feed_forward_width", 20)):
+        raw = CONFIG.model_dump()
+        changed = RunConfig.model_validate({**raw, section: {**raw[section], key: value}})
+        assert changed.name != CONFIG.name
+        stored = json.loads(changed.canonical())
+        assert stored[section][key] == value
+        assert RunConfig.model_validate(stored) == changed
+        assert key not in json.loads(CONFIG.canonical())[section]
+
+
+def test_the_auxiliary_rate_reaches_the_optimizer() -> None:
+    raw = CONFIG.model_dump()
+    changed = RunConfig.model_validate({**raw, "optimizer": {**raw["optimizer"], "auxiliary_rate": 0.05}})
+    groups = build_optimizer(changed, Transformer(changed.model)).param_groups
+    assert {group["name"]: group["peak_lr"] for group in groups}["head"] == pytest.approx(0.05 * 0.2)
 
 
 def test_a_tied_head_is_saved_once_and_comes_back(tmp_path) -> None:

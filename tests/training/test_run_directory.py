@@ -42,3 +42,15 @@ def test_damaged_config_is_named(tmp_path) -> None:
     (tmp_path / "config.json").write_text("{")
     with pytest.raises(InputError, match="not valid JSON"):
         RunDirectory(tmp_path).config()
+
+
+def test_a_vocabulary_is_kept_once(tmp_path) -> None:
+    run, source = RunDirectory(tmp_path / "run"), tmp_path / "tokenizer.json"
+    run.keep_tokenizer(source)  # synthetic data have none
+    assert not (run.path / "tokenizer.json").exists()
+    source.write_text("first")
+    run.keep_tokenizer(source)
+    source.write_text("second")
+    run.keep_tokenizer(source)
+    assert (run.path / "tokenizer.json").read_text() == "first"
+    assert [path.name for path in run.path.iterdir()] == ["tokenizer.json"]

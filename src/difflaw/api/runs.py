@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 from difflaw.data.location import cache_folder
 from difflaw.data.store import TokenStore, prepare
-from difflaw.ladder.cell import run_cell
+from difflaw.ladder.cell import run_cell, run_threads
 from difflaw.ladder.estimate import ASSUMED_SHARE, matmul_peak
 from difflaw.ladder.plan import Cell
 from difflaw.ladder.single import TrainConfig, plan_single
 from difflaw.training.engine import Compile, default_device
 from difflaw.training.loop import Execution
 from difflaw.training.run_directory import RunDirectory
+from difflaw.training.threads import using_threads
 from difflaw.yaml_config import read_config
 
 if TYPE_CHECKING:
@@ -81,6 +82,7 @@ def train(
     *,
     overrides: Sequence[str] = (),
     compile: Compile = "auto",
+    threads: int | None = None,
     cache: Path | None = None,
     say: Say = lambda line: None,
     watch: Callable[[RunDirectory], AbstractContextManager[Any]] = lambda directory: nullcontext(),
@@ -97,6 +99,7 @@ def train(
         output: the run's folder; default ``runs/NAME``.
         overrides: "key.sub=value", as ``--set`` of the shell.
         compile: whether steps are compiled: auto, on or off.
+        threads: processor threads; default as many as the size of a step is worth. A run goes on as it began.
         cache: where prepared corpora lie; default $DIFFLAW_CACHE or the user's cache folder.
         say: called with lines about data that is being prepared.
         watch: a context that shows the run's progress while it trains.
@@ -110,7 +113,9 @@ def train(
     cell = prepared.cell
     directory = RunDirectory(Path(output) if output is not None else Path("runs") / prepared.config.name)
     directory.create(cell.run)
-    eager = cell.flops / (matmul_peak(cell.run.precision) * ASSUMED_SHARE)
+    execution = Execution(device=default_device(), threads=threads)
     with watch(directory):
-        summary = run_cell(directory.path, prepared.store, Execution(device=default_device()), compile, eager)
+        with using_threads(run_threads(cell.run, execution)):
+            eager = cell.flops / (matmul_peak(cell.run.precision) * ASSUMED_SHARE)
+        summary = run_cell(directory.path, prepared.store, execution, compile, eager)
     return Run(directory.path, summary)

@@ -10,6 +10,9 @@ def main() -> None:
     """Entry point of ``difflaw`` and ``python -m difflaw``: what was wrong in one or two lines, exit code 2."""
     import typer
 
+    from difflaw.training.threads import wait_passively
+
+    wait_passively()  # before any verb loads torch
     from difflaw.cli.app import app
     from difflaw.errors import InputError
 

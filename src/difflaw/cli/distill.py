@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from difflaw.cli.options import Cache, Json, cache_folder, speaker
+from difflaw.cli.options import Cache, Json, Threads, cache_folder, speaker
 
 
 def distill(
@@ -25,6 +25,7 @@ def distill(
     batch: Annotated[
         int | None, typer.Option("--batch-sequences", help="Sequences a step (default: the parent's).")
     ] = None,
+    threads: Threads = None,
     cache: Cache = None,
     json_: Json = False,
 ) -> None:
@@ -47,7 +48,7 @@ def distill(
         f"lr = {planned.optimizer.lr:.3g}"
     )
     with watch_run(directory, quiet=json_):
-        summary = run_cell(directory.path, store, Execution(device=default_device()))
+        summary = run_cell(directory.path, store, Execution(device=default_device(), threads=threads))
     if json_:
         typer.echo(json.dumps(summary | {"directory": str(directory.path)}))
     elif "bound" in summary:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from difflaw.cli.options import Cache, Json
+from difflaw.cli.options import Cache, Json, Threads
 
 
 def export(
@@ -20,14 +20,17 @@ def export(
     shard_size: Annotated[
         str, typer.Option("--shard-size", metavar="SIZE", help="Split weights into files of at most this size.")
     ] = "5GB",
+    threads: Threads = None,
     cache: Cache = None,
     json_: Json = False,
 ) -> None:
     """Write config, weights (safetensors), tokenizer and model card; difflaw.load and transformers read them."""
     from difflaw.training.export import as_json
     from difflaw.training.export import export as write
+    from difflaw.training.threads import using_threads
 
-    done = write(run, folder, dtype=dtype, shard_size=shard_size, cache=cache)  # type: ignore[arg-type]
+    with using_threads(threads or 1):  # it reads, converts and writes: the disk's work
+        done = write(run, folder, dtype=dtype, shard_size=shard_size, cache=cache)  # type: ignore[arg-type]
     if not done.has_tokenizer:
         print(f"difflaw: {folder}: written without a tokenizer{_why(done.info)}", file=sys.stderr)
     if json_:

@@ -24,6 +24,10 @@ Cache = Annotated[
 Workers = Annotated[
     int | None, typer.Option("--workers", min=1, help="Cells run at the same time (default: one per processor).")
 ]
+Threads = Annotated[
+    int | None,
+    typer.Option("--threads", min=1, help="Processor threads (default: as many as the size of the work is worth)."),
+]
 
 
 class Compile(StrEnum):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import math
+import heapq
+import os
 import sys
 import threading
 import time
@@ -10,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from difflaw.ladder.directory import LadderDirectory
 from difflaw.ladder.status import CellStatus, cell_statuses
@@ -31,14 +32,32 @@ def duration(seconds: float | None) -> str:
     return f"{hours}h{minutes:02d}m" if hours else f"{minutes}m{rest:02d}s" if minutes else f"{rest}s"
 
 
+def seconds_left(cells: list[CellStatus], flops: dict[str, float]) -> float | None:
+    """Seconds until all cells are done, ``flops`` being each one's whole work by name; None where nothing is known.
+
+    A running cell knows its own after two steps; those that wait take the places that get free, longest first,
+    at the seconds per FLOP of all that has been done.
+    """
+    spent = sum(cell.seconds for cell in cells if cell.flops > 0)
+    made = sum(cell.flops for cell in cells if cell.flops > 0)
+    if not made:
+        return None
+    guess = {cell.name: (flops[cell.name] - cell.flops) * spent / made for cell in cells}
+    running = [cell for cell in cells if cell.status == "running"]
+    free = [guess[cell.name] if cell.seconds_left is None else cell.seconds_left for cell in running] or [0.0]
+    heapq.heapify(free)
+    for seconds in sorted((guess[cell.name] for cell in cells if cell.status == "queued"), reverse=True):
+        heapq.heappush(free, heapq.heappop(free) + seconds)
+    return max(free)
+
+
 class LadderProgress:
     """Call `tick` often; it looks at the run directories at most once a second."""
 
     def __init__(self, ladder: LadderDirectory, peak_flops: float, quiet: bool = False) -> None:
         self.ladder, self.peak, self.quiet = ladder, peak_flops, quiet
-        self.started = self.last = time.monotonic()
+        self.last = time.monotonic()
         self.live = None
-        self.flops_at_start = math.nan
 
     def __enter__(self) -> LadderProgress:
         if not self.quiet and sys.stderr.isatty():
@@ -68,17 +87,10 @@ class LadderProgress:
             print(self._line(cells), file=sys.stderr, flush=True)
 
     def _overall(self, cells: list[CellStatus]) -> tuple[float, float | None]:
-        """Share of the ladder's FLOPs that is done, and seconds left at the pace since the start."""
-        description = self.ladder.description()["cells"]
-        total = sum(description[cell.name]["flops"] for cell in cells)
-        done = sum(
-            description[cell.name]["flops"] if cell.status not in ("running", "queued") else cell.flops
-            for cell in cells
-        )
-        if math.isnan(self.flops_at_start):
-            self.flops_at_start = done
-        gained, spent = done - self.flops_at_start, time.monotonic() - self.started
-        return done / max(total, 1.0), (total - done) / gained * spent if gained > 0 else None
+        """Share of the ladder's FLOPs that is done, and seconds left."""
+        flops = {name: described["flops"] for name, described in self.ladder.description()["cells"].items()}
+        done = sum(cell.flops if cell.status in ("running", "queued") else flops[cell.name] for cell in cells)
+        return done / max(sum(flops.values()), 1.0), seconds_left(cells, flops)
 
     def _line(self, cells: list[CellStatus]) -> str:
         share, left = self._overall(cells)
@@ -117,12 +129,13 @@ class LadderProgress:
 
 @contextmanager
 def watch_run(directory: RunDirectory, quiet: bool) -> Iterator[None]:
-    """Show one run's progress from a thread while it trains in this process."""
+    """Show one run's progress from a thread while it trains in this process: rate, time left, every new bound."""
     if quiet:
         yield
         return
     finished = threading.Event()
-    thread = threading.Thread(target=_watch, args=(directory, finished), daemon=True)
+    known = {record["step"] for record in directory.records("evaluation")}
+    thread = threading.Thread(target=_watch, args=(directory, finished, known), daemon=True)
     thread.start()
     try:
         yield
@@ -131,18 +144,45 @@ def watch_run(directory: RunDirectory, quiet: bool) -> Iterator[None]:
         thread.join()
 
 
-def _watch(directory: RunDirectory, finished: threading.Event) -> None:
-    live = sys.stderr.isatty()
-    while not finished.wait(1.0 if live else LINE_SECONDS):
-        state = directory.progress()
-        if not state:
-            continue
-        left = (state["steps"] - state["step"]) * state["seconds"] / max(state["step"], 1)
-        loss = f" loss {state['loss']:.3f}" if state.get("loss") is not None else ""
-        line = (
-            f"step {state['step']:,}/{state['steps']:,}{loss} {state['tokens_per_second'] / 1e3:.1f}k tok/s "
-            f"{state['flops_per_second'] / 1e9:.1f} GFLOP/s, {duration(left)} left"
-        )
-        print(f"\r{line:<100}" if live else line, end="" if live else "\n", file=sys.stderr, flush=True)
+def _watch(directory: RunDirectory, finished: threading.Event, known: set[int]) -> None:
+    live, resumed, last = sys.stderr.isatty(), False, time.monotonic()
+    over = False
+    while not over:
+        over = finished.wait(1.0)
+        state = directory.progress() or {}
+        if state.get("process") != os.getpid():
+            continue  # left by an earlier process
+        if state["first_step"] and not resumed:
+            resumed = True
+            _say(f"resuming at step {state['first_step']:,} of {state['steps']:,}", live)
+        for record in directory.records("evaluation"):
+            if record["step"] not in known:
+                known.add(record["step"])
+                _say(bound_line(record), live)
+        if not over and (live or time.monotonic() - last > LINE_SECONDS):
+            last = time.monotonic()
+            line = state_line(state)
+            print(f"\r{line:<100}" if live else line, end="" if live else "\n", file=sys.stderr, flush=True)
     if live:
         print(file=sys.stderr)
+
+
+def _say(line: str, live: bool) -> None:
+    print(f"\r{line:<100}" if live else line, file=sys.stderr, flush=True)
+
+
+def bound_line(record: dict[str, Any]) -> str:
+    """An evaluation as a line."""
+    return (
+        f"step {record['step']:,}: validation bound {record['bound']:.4f} ± {record['standard_error']:.4f} "
+        "nats per token"
+    )
+
+
+def state_line(state: dict[str, Any]) -> str:
+    """``progress.json`` as a line."""
+    loss = f" loss {state['loss']:.3f}" if state.get("loss") is not None else ""
+    rate = ""
+    if state.get("tokens_per_second"):
+        rate = f" {state['tokens_per_second'] / 1e3:.1f}k tok/s {state['flops_per_second'] / 1e9:.1f} GFLOP/s"
+    return f"step {state['step']:,}/{state['steps']:,}{loss}{rate}, {duration(state.get('seconds_left'))} left"

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from difflaw.cli.options import Cache, Json
+from difflaw.cli.options import Cache, Json, Threads
 
 
 def sample(
@@ -44,6 +44,7 @@ def sample(
     html: Annotated[
         Path | None, typer.Option("--html", metavar="FILE", help="Write a page that plays the steps.")
     ] = None,
+    threads: Threads = None,
     cache: Cache = None,
     json_: Json = False,
 ) -> None:
@@ -59,6 +60,7 @@ def sample(
     from difflaw.sample.stream import Streamer
     from difflaw.sample.terminal import watching
     from difflaw.training.loaded import load
+    from difflaw.training.threads import using_threads
 
     if prompt and infill:
         raise InputError("--prompt and --infill: give one of the two")
@@ -90,7 +92,7 @@ def sample(
         raise InputError(f"--html: {html.parent} is no folder")
     streamer = Streamer(model) if stream else None
     view = watching(pieces(), delay) if watch else nullcontext(streamer)
-    with view as look:
+    with using_threads(model.threads(n * len(texts), threads)), view as look:
         done = generate(model, texts, infill=bool(infill), trace=html is not None, watch=look, **settings)
     caption = (
         f"{done.sampler}, seed {done.seed}: {done.new_tokens} new tokens in {done.nfe} calls of the network and "

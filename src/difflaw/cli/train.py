@@ -9,13 +9,14 @@ from typing import Annotated
 
 import typer
 
-from difflaw.cli.options import Cache, Compile, CompileOption, Json, Set, speaker
+from difflaw.cli.options import Cache, Compile, CompileOption, Json, Set, Threads, speaker
 
 
 def train(
     config: Annotated[Path, typer.Argument(help="The run's YAML.")],
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Run directory (default runs/NAME).")] = None,
     compile_: CompileOption = Compile.AUTO,
+    threads: Threads = None,
     set_: Set = None,
     cache: Cache = None,
     json_: Json = False,
@@ -34,7 +35,9 @@ def train(
     )
     for derived in cell.derived:
         say(f"{derived.name} = {derived.value:.4g}: {derived.rule} [{derived.source}]")
-    run = train_run(prepared, output, compile=compile_.value, watch=lambda folder: watch_run(folder, quiet=json_))
+    run = train_run(
+        prepared, output, compile=compile_.value, threads=threads, watch=lambda folder: watch_run(folder, quiet=json_)
+    )
     summary = run.summary
     if json_:
         typer.echo(json.dumps({**summary, "directory": str(run.path)}))

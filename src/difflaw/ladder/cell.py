@@ -20,9 +20,10 @@ from difflaw.model.accounting import account
 from difflaw.model.transformer import Transformer
 from difflaw.training.config import RunConfig
 from difflaw.training.distillation import objectives, start_from_parent
-from difflaw.training.engine import Compile, decided
+from difflaw.training.engine import Compile, decided, decided_threads
 from difflaw.training.loop import Diverged, Execution, train
-from difflaw.training.run_directory import RunDirectory
+from difflaw.training.run_directory import TOKENIZER, RunDirectory
+from difflaw.training.threads import threads_for, using_threads
 
 
 def build_family(config: RunConfig) -> Family:
@@ -49,7 +50,8 @@ def run_cell(
 ) -> dict[str, Any]:
     """Run (or continue) the cell whose config.json lies in ``path``; returns its summary.
 
-    ``compile_`` and ``eager_seconds`` (what all cells of this shape would take) decide whether steps are compiled.
+    ``compile_`` and ``eager_seconds`` (what all cells of this shape would take) decide whether steps are compiled,
+    ``execution.threads`` or the run's size with how many threads; a run goes on as it began.
 
     A cell that diverges or fails gets a summary saying so and is kept. NoRoom (a full disk), Orphaned and
     KeyboardInterrupt pass through and leave it to be continued, as does InputError where nothing here can compile.
@@ -60,10 +62,11 @@ def run_cell(
         if finished is not None:
             return finished
         compiled = decided(path, compile_, execution.device, eager_seconds)
-        execution = replace(execution, compiled=compiled)
+        threads = decided_threads(path, run_threads(directory.config(), execution))
+        execution = replace(execution, compiled=compiled, threads=threads)
         started = time.monotonic()
         try:
-            with room_on_disk(path):
+            with room_on_disk(path), using_threads(threads):
                 summary = _train_and_judge(directory, store, execution)
         except NoRoom:
             raise
@@ -83,10 +86,17 @@ def run_cell(
         return summary
 
 
+def run_threads(config: RunConfig, execution: Execution = Execution()) -> int:
+    """Threads for a new run: as ``execution`` says, else as many as the tokens of one pass are worth."""
+    rows = execution.micro_batch or config.batch_sequences
+    return threads_for(config.model.width, rows * config.model.context, execution.threads)
+
+
 def _train_and_judge(directory: RunDirectory, store: TokenStore, execution: Execution) -> dict[str, Any]:
     config = directory.config()
     if store.folder.name != config.data_hash:
         raise InputError(f"{directory.path}: was planned for data {config.data_hash}, found {store.folder.name}")
+    directory.keep_tokenizer(store.folder / TOKENIZER)
     family = build_family(config)
     batches = Batches(store.train(), config.model.context, config.batch_sequences, config.seed)
     rows, _ = validation_rows(

@@ -12,6 +12,7 @@ import torch
 from difflaw.ladder.estimate import matmul_peak
 from difflaw.ladder.machine import Machine, look
 from difflaw.training.engine import BFLOAT16_WIDTH, WORTH_COMPILING, bfloat16_pays, can_compile, default_device
+from difflaw.training.threads import using_threads
 
 DTYPES = ("float32", "bfloat16")
 LARGER = 2048
@@ -70,22 +71,18 @@ def examine(folder: Path) -> Examination:
 
 def measure(machine: Machine) -> Measured:
     """Matmul peaks and copy rates on one core and on all, the best of a few tries each."""
-    before = torch.get_num_threads()
     counts = sorted({1, machine.cores})
     matmul: dict[str, dict[int, float]] = {dtype: {} for dtype in DTYPES}
     copy: dict[int, float] = {}
     undisturbed = 1.0
-    try:
-        for threads in counts:
-            torch.set_num_threads(threads)
+    for threads in counts:
+        with using_threads(threads):
             clock, own = time.perf_counter(), time.process_time()
             for dtype in DTYPES:
                 matmul[dtype][threads] = _peak(dtype)
             copy[threads] = _copy_rate(machine)
             if threads == 1:
                 undisturbed = min(1.0, (time.process_time() - own) / (time.perf_counter() - clock))
-    finally:
-        torch.set_num_threads(before)
     if not machine.accelerators:
         return Measured(matmul, copy, undisturbed)
     return Measured(matmul, copy, undisturbed, {dtype: _cuda_peak(dtype) for dtype in DTYPES}, _cuda_copy_rate())

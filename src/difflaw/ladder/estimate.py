@@ -17,6 +17,7 @@ from difflaw.model.transformer import Transformer
 from difflaw.training.config import RunConfig
 from difflaw.training.engine import prepare_processor
 from difflaw.training.optimizer import build_optimizer
+from difflaw.training.threads import using_threads
 
 PROBE_LIMIT = 2e10
 """FLOPs per step up to which a step is really run."""
@@ -55,7 +56,11 @@ def matmul_peak(precision: str = "float32", size: int = 768, seconds: float = 0.
 def estimate(plan: Plan, workers: int) -> Estimate:
     """Probe one step per distinct (rung, kind of family) and pack the cells onto ``workers``, longest first."""
     prepare_processor()
-    torch.set_num_threads(1)
+    with using_threads(1):
+        return _estimate(plan, workers)
+
+
+def _estimate(plan: Plan, workers: int) -> Estimate:
     peak = matmul_peak(plan.cells[0].run.precision if plan.cells else "float32")
     steps: dict[tuple[object, ...], float] = {}
     seconds: dict[str, float] = {}

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from difflaw.ladder.directory import LadderDirectory
+from difflaw.training.threads import cores, environment_of_workers
 
 if TYPE_CHECKING:
     from difflaw.training.engine import Compile
@@ -28,21 +29,21 @@ Tick = Callable[[], None]
 
 def default_workers() -> int:
     """Processors this process may use."""
-    try:
-        return max(1, len(os.sched_getaffinity(0)))
-    except AttributeError:
-        return os.cpu_count() or 1
+    return cores()
 
 
-def _start_worker(threads: int) -> None:
+def _start_worker() -> None:
     os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", "1")  # the other cores have cells of their own
-    import torch
-
-    torch.set_num_threads(threads)
 
 
 def _work(
-    path: str, store_folder: str, checkpoint_seconds: float, parent: int, compile_: Compile, eager_seconds: float
+    path: str,
+    store_folder: str,
+    checkpoint_seconds: float,
+    parent: int,
+    compile_: Compile,
+    eager_seconds: float,
+    threads: int,
 ) -> str:
     from difflaw.data.store import TokenStore
     from difflaw.ladder.cell import run_cell
@@ -51,7 +52,9 @@ def _work(
 
     if os.getppid() != parent:
         os._exit(0)
-    execution = Execution(default_device(), checkpoint_seconds=checkpoint_seconds, stop_with_parent=parent)
+    execution = Execution(
+        default_device(), checkpoint_seconds=checkpoint_seconds, stop_with_parent=parent, threads=threads
+    )
     try:
         store = TokenStore.load(store_folder)
         return str(run_cell(Path(path), store, execution, compile_, eager_seconds)["status"])
@@ -86,21 +89,19 @@ def run_cells(
         if not pending:
             return
         pending.sort(key=lambda name: -longest_first.get(name, 0.0))
-        os.environ["OMP_NUM_THREADS"] = str(threads)
         pool = ProcessPoolExecutor(
             max_workers=min(workers, len(pending)),
             mp_context=multiprocessing.get_context("spawn"),
             initializer=_start_worker,
-            initargs=(threads,),
         )
         futures: dict[Future[str], str] = {}
         started = time.time()
         try:
-            for name in pending:
-                path = str(ladder.run(name).path)
-                shared = (of_shape or {}).get(name, 0.0)
-                job = pool.submit(_work, path, str(store_folder), checkpoint_seconds, os.getpid(), compile_, shared)
-                futures[job] = name
+            with environment_of_workers(threads):  # they are started as their first cells are handed over
+                for name in pending:
+                    path, shared = str(ladder.run(name).path), (of_shape or {}).get(name, 0.0)
+                    how = (checkpoint_seconds, os.getpid(), compile_, shared, threads)
+                    futures[pool.submit(_work, path, str(store_folder), *how)] = name
             waiting = set(futures)
             while waiting:
                 finished, waiting = wait(waiting, timeout=0.5, return_when=FIRST_COMPLETED)

@@ -44,8 +44,8 @@ def _status(name: str, cell: dict[str, Any], run: Any) -> CellStatus:
     left = None
     if status == "done":
         left = 0.0
-    elif status == "running" and rate:
-        left = (cell["steps"] - step) * cell["batch_tokens"] / rate
+    elif status == "running":
+        left = progress.get("seconds_left")
     return CellStatus(
         name=name,
         family=cell["family"],

@@ -33,11 +33,12 @@ class Account:
         """Number of parameters under a named convention; KeyError names the known ones."""
         non_embedding = sum(n for group, n in self.parameters.items() if group not in ("embedding", "head"))
         layers, width = self.layers, self.width
+        inner = self.parameters["feed-forward"] // (2 * layers * width)
         known = {
             "non-embedding": non_embedding,
             "non-embedding+head": non_embedding + self.parameters["head"],
             "matrices": self.parameters["attention"] + self.parameters["feed-forward"],
-            "notebook": layers * (12 * width**2 + 14 * width) + width,
+            "notebook": layers * (4 * width**2 + 2 * width * inner + 6 * width + 2 * inner) + width,
             "total": sum(self.parameters.values()),
         }
         return known[_known(convention, PARAMETER_CONVENTIONS)]
@@ -46,10 +47,11 @@ class Account:
         """M, forward and backward FLOPs per token under a named convention."""
         body = 6.0 * self.reads * self.params("non-embedding")
         attention = 12.0 * self.layers * self.width * self.context * self.pairs
+        squares = self.params("matrices") / (self.layers * self.width**2)  # 12, where the feed-forward part is 4·width
         known = {
             "matmul+head": sum(self.flop_terms.values()),
             "matmul": sum(self.flop_terms.values()) - self.flop_terms["head"],
-            "method-1": 72.0 * self.reads * self.layers * self.width**2 + attention,
+            "method-1": 6.0 * squares * self.reads * self.layers * self.width**2 + attention,
             "method-2": body,
             "6N": body,
             "6N+head": body + self.flop_terms["head"],
@@ -80,13 +82,14 @@ def account(config: ModelConfig, passes: tuple[tuple[float, int], ...] = ((1.0, 
     scored positions.
     """
     layers, width, vocabulary, context = config.layers, config.width, config.vocab_size, config.context
+    inner = config.inner_width
     norms = 2 * layers * width + width + (2 * layers * width if config.qk_norm else 0)
     parameters = {
         "embedding": vocabulary * width,
         "head": 0 if config.tied else vocabulary * width,
         "attention": 4 * layers * width**2,
-        "feed-forward": 8 * layers * width**2,
-        "biases": 5 * layers * width if config.mlp_bias else 0,
+        "feed-forward": 2 * layers * width * inner,
+        "biases": layers * (inner + width) if config.mlp_bias else 0,
         "norms": norms,
         "sinks": 2 * layers * width if config.sink else 0,
     }
@@ -96,7 +99,7 @@ def account(config: ModelConfig, passes: tuple[tuple[float, int], ...] = ((1.0, 
     flop_terms = {
         "projections": 6.0 * 4 * layers * width**2 * reads,
         "attention": 6.0 * 2 * layers * width * (pairs * context + reads * sink),
-        "feed-forward": 6.0 * 8 * layers * width**2 * reads,
+        "feed-forward": 6.0 * 2 * layers * width * inner * reads,
         "head": 6.0 * vocabulary * width,
     }
     if config.adaln:

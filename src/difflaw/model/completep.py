@@ -1,7 +1,7 @@
 """CompleteP as the first paper runs it: which parameter learns at which rate, so that one η serves every size.
 
-Base rate η, auxiliary rate 0.02·η; hidden matrices at η/d; weight decay of hidden matrices times d, so that
-the shrink per step is η·weight_decay at every width; eps/(d·L) for all (facts: 2512.10858 §5.1).
+Base rate η, auxiliary rate 0.02·η unless told otherwise; hidden matrices at η/d; weight decay of hidden matrices times
+d, so that the shrink per step is η·weight_decay at every width; eps/(d·L) for all (2512.10858 §5.1, its train script).
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import nn
 
-AUXILIARY_RATE = 0.02
+from difflaw.model.config import AUXILIARY_RATE
 
 
 def group_of(name: str, dimensions: int) -> str:
@@ -43,15 +43,19 @@ def parameter_groups(
     norm_weight_decay: float = 0.0,
     bias_weight_decay: float = 0.0,
     eps: float = 1e-8,
+    auxiliary_rate: float = AUXILIARY_RATE,
 ) -> list[dict[str, Any]]:
-    """Optimizer groups with peak ``lr`` (also kept as ``peak_lr``), ``weight_decay`` and ``eps`` each."""
+    """Optimizer groups with peak ``lr`` (also kept as ``peak_lr``), ``weight_decay`` and ``eps`` each.
+
+    ``auxiliary_rate`` is the rate of all groups but the hidden matrices, as a share of ``lr``.
+    """
     rules = {
         "bulk": (lr / width, weight_decay * width),
-        "norm": (AUXILIARY_RATE * lr, norm_weight_decay),
-        "bias": (AUXILIARY_RATE * lr, bias_weight_decay),
-        "embedding": (AUXILIARY_RATE * lr, 0.0),
-        "head": (AUXILIARY_RATE * lr, 0.0),
-        "conditioning": (AUXILIARY_RATE * lr, 0.0),
+        "norm": (auxiliary_rate * lr, norm_weight_decay),
+        "bias": (auxiliary_rate * lr, bias_weight_decay),
+        "embedding": (auxiliary_rate * lr, 0.0),
+        "head": (auxiliary_rate * lr, 0.0),
+        "conditioning": (auxiliary_rate * lr, 0.0),
     }
     members: dict[str, list[Any]] = {}
     for name, parameter in module.named_parameters():

@@ -6,6 +6,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+AUXILIARY_RATE = 0.02
+"""Rate of everything but hidden matrices, as a share of η: the default of the published train script."""
 CONDITION_WIDTH = 128
 """Width of adaLN's condition, the same at every size (2602.15014's network)."""
 SINUSOIDS = 256
@@ -23,8 +25,10 @@ class ModelConfig(BaseModel):
     heads: int = Field(ge=1)
     context: int = Field(ge=2)
     resid_scale: float = 4.0
-    head_scale: float | None = None
-    """Output multiplier; None means 512/width (CompleteP)."""
+    feed_forward_width: int | None = Field(default=None, ge=1)
+    """Width between the two matrices of the feed-forward part; None means four times the width (the papers' rule)."""
+    head_scale: float | Literal["fan_in", "fan_out"] | None = None
+    """Factor on the logits; None means 512/width (CompleteP). See `output_scale`."""
     init_scale: float = 0.4
     """Hidden matrices start as N(0, (init_scale/√width)²)."""
     embedding_std: float = 0.02
@@ -55,9 +59,21 @@ class ModelConfig(BaseModel):
         return self.width // self.heads
 
     @property
+    def inner_width(self) -> int:
+        """Width between the two matrices of the feed-forward part."""
+        return 4 * self.width if self.feed_forward_width is None else self.feed_forward_width
+
+    @property
     def output_scale(self) -> float:
-        """Factor on the logits: 512/width unless set."""
-        return 512.0 / self.width if self.head_scale is None else self.head_scale
+        """Factor on the logits: 512/width unless set.
+
+        "fan_in" is 1/√width and "fan_out" 1/√vocab_size, the two sides of the output matrix, as ``weight_scaling``
+        means them for a hidden one (``ScaledLinear`` of the code published with 2512.10858).
+        """
+        if self.head_scale is None:
+            return 512.0 / self.width
+        sides = {"fan_in": self.width, "fan_out": self.vocab_size}
+        return sides[self.head_scale] ** -0.5 if isinstance(self.head_scale, str) else self.head_scale
 
 
 def possible_heads(width: int) -> list[int]:

@@ -1,6 +1,6 @@
 """The config of published GIDD checkpoints (`model_type: gidd`) and ours: one table of names, read both ways.
 
-Names and class defaults are those of the published `config.json` (2512.10858; facts §4.3). What it has no name for
+Names and class defaults are those of the published `config.json` (2512.10858). What it has no name for
 (family, conditioning, ids, figures of the run) lies under our own key, ``difflaw``.
 """
 
@@ -23,6 +23,7 @@ NAMES = {
     "layers": "num_hidden_layers",
     "width": "hidden_size",
     "heads": "num_attention_heads",
+    "feed_forward_width": "intermediate_size",
     "context": "max_position_embeddings",
     "resid_scale": "resid_scale",
     "head_scale": "head_scaling",
@@ -37,9 +38,11 @@ NAMES = {
     "norm_eps": "rms_norm_eps",
     "tied": "tie_word_embeddings",
 }
-"""Our field → theirs. ``init_scale`` is there the standard deviation itself, 0.4/√width."""
+"""Our field → theirs. ``init_scale`` is there the standard deviation itself, 0.4/√width; ``head_scaling`` is a number
+or, like ``weight_scaling``, "fan_in" or "fan_out" (`ModelConfig.output_scale`)."""
 
 DEFAULTS: dict[str, Any] = {
+    "intermediate_size": 3072,
     "resid_scale": 4.0,
     "head_scaling": 1.0,
     "init_scale": 0.4,
@@ -69,7 +72,7 @@ _TASKS = {"is_encoder_decoder", "id2label", "label2id", "problem_type"}
 _INITIAL = {"head_init_scale", "initializer_range"}
 _READ_ELSEWHERE = {"noise_type", "min_log_snr", "max_log_snr", "difflaw", "rope_parameters"}
 _IDS = {"bos_token_id", "eos_token_id", "pad_token_id", "mask_token_id"}
-_CHECKED = {"intermediate_size", "head_dim", "is_causal", "rope_scaling", "attn_performer"}
+_CHECKED = {"head_dim", "is_causal", "rope_scaling", "attn_performer"}
 _KNOWN = {*NAMES.values(), *_BOOKKEEPING, *_TRANSFORMERS, *_TASKS, *_INITIAL, *_READ_ELSEWHERE, *_IDS, *_CHECKED}
 
 
@@ -132,7 +135,12 @@ def to_published(form: Published, *, causal: bool, dtype: str) -> dict[str, Any]
     model = form.model
     dumped = model.model_dump()
     theirs = {key: dumped[name] for name, key in NAMES.items()}
-    theirs |= {"head_scaling": model.output_scale, "init_scale": model.init_scale / math.sqrt(model.width)}
+    by_side = isinstance(model.head_scale, str)
+    theirs |= {
+        "intermediate_size": model.inner_width,
+        "head_scaling": model.head_scale if by_side else model.output_scale,
+        "init_scale": model.init_scale / math.sqrt(model.width),
+    }
     fields = ModelConfig.model_fields
     nameless = {name: value for name, value in dumped.items() if name not in NAMES and value != fields[name].default}
     own = {**(form.own or {}), **({"model": nameless} if nameless else {})}
@@ -141,7 +149,6 @@ def to_published(form: Published, *, causal: bool, dtype: str) -> dict[str, Any]
         "architectures": ["DifflawForCausalLM"],
         "dtype": dtype,
         **theirs,
-        "intermediate_size": 4 * model.width,
         "head_dim": model.head_dim,
         "is_causal": causal,
         "noise_type": form.shift,
@@ -168,6 +175,8 @@ def _model(ours: dict[str, Any], path: Path) -> ModelConfig:
     if isinstance(width, int) and width > 0:
         if ours["head_scale"] == 512.0 / width:
             ours["head_scale"] = None
+        if ours["feed_forward_width"] == 4 * width:
+            ours["feed_forward_width"] = None
         if isinstance(ours["init_scale"], float):
             ours["init_scale"] = round(ours["init_scale"] * math.sqrt(width), 12)
     try:
@@ -190,7 +199,6 @@ def _rope(raw: dict[str, Any], path: Path) -> dict[str, Any]:
 
 def _refuse_unsupported(raw: dict[str, Any], model: ModelConfig, is_ours: bool, path: Path) -> None:
     only: dict[str, tuple[Any, ...]] = {
-        "intermediate_size": (4 * model.width,),
         "head_dim": (model.head_dim, None),
         "rope_scaling": (None,),
         "attn_performer": ("eager", "flex", "sdpa"),

@@ -173,12 +173,12 @@ class Attention(nn.Module):
 
 
 class FeedForward(nn.Module):
-    """down(relu(up(x))²) at four times the width."""
+    """down(relu(up(x))²), in between at `ModelConfig.inner_width`."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
-        self.up_proj = ScaledLinear(config.width, 4 * config.width, config.mlp_bias, config.weight_scaling)
-        self.down_proj = ScaledLinear(4 * config.width, config.width, config.mlp_bias, config.weight_scaling)
+        self.up_proj = ScaledLinear(config.width, config.inner_width, config.mlp_bias, config.weight_scaling)
+        self.down_proj = ScaledLinear(config.inner_width, config.width, config.mlp_bias, config.weight_scaling)
 
     def forward(self, h_BLD: Tensor) -> Tensor:
         """(B, L, D) → (B, L, D)."""

@@ -8,8 +8,11 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from difflaw.model.config import ModelConfig
+from difflaw.model.config import AUXILIARY_RATE, ModelConfig
 from difflaw.noise.conditioning import Conditioning
+
+YOUNGER = (("z_loss",), ("optimizer", "auxiliary_rate"), ("model", "feed_forward_width"))
+"""Keys younger than runs that are kept: left out of the canonical text where they are at their default."""
 
 
 class OptimizerConfig(BaseModel):
@@ -23,6 +26,8 @@ class OptimizerConfig(BaseModel):
     beta2: float = Field(default=0.99, ge=0, lt=1)
     eps: float = Field(default=1e-8, gt=0)
     weight_decay: float = Field(default=0.0, ge=0)
+    auxiliary_rate: float = Field(default=AUXILIARY_RATE, gt=0)
+    """Share of ``lr`` at which everything but hidden matrices learns (`model.completep`)."""
     warmup_steps: int = Field(default=2000, ge=0)
     cooldown_steps: int = Field(default=0, ge=0)
 
@@ -110,11 +115,15 @@ class RunConfig(BaseModel):
     def canonical(self) -> str:
         """The config as JSON with sorted keys: the text that is hashed and stored.
 
-        A key younger than runs that are kept is left out at its default, so that they keep their names.
+        A key younger than runs that are kept (`YOUNGER`) is left out at its default, so that they keep their names.
         """
         values = self.model_dump(mode="json")
-        if not self.z_loss:
-            del values["z_loss"]
+        for *path, key in YOUNGER:
+            owner, section = self, values
+            for part in path:
+                owner, section = getattr(owner, part), section[part]
+            if getattr(owner, key) == type(owner).model_fields[key].default:
+                del section[key]
         return json.dumps(values, sort_keys=True, indent=1)
 
     @property

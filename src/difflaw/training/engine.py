@@ -1,7 +1,7 @@
-"""How a step is run on this machine: eager or compiled, and in which precision matrices are multiplied.
+"""How a step is run on this machine: eager or compiled, with how many threads, and in which precision.
 
-Compiled and eager steps differ in the last digits, so a run keeps the way it began with (`decided`), whatever the
-rule would say when it is continued.
+Compiled and eager steps differ in the last digits, and so do sums over other numbers of threads: a run keeps the way
+it began with (`decided`, `decided_threads`), whatever the rule would say when it is continued.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ from difflaw.model.transformer import Transformer
 Compile = Literal["auto", "on", "off"]
 Precision = Literal["auto", "float32", "bfloat16"]
 
+ENGINE = "engine.json"
+"""Where a run's folder keeps how it began."""
 WORTH_COMPILING = 600.0
 """Eager seconds a shape must have before it: compiling takes 15 to 40 s of every core and saves a tenth to a third."""
 BFLOAT16_WIDTH = 64
@@ -81,9 +83,9 @@ def decided(folder: Path, compile_: Compile, device: str, eager_seconds: float) 
 
     Raises InputError when it began compiled, or is asked to be, and nothing here can compile.
     """
-    path = folder / "engine.json"
-    if path.exists():
-        compiled = bool(read_json(path).get("compiled"))
+    began = _began(folder)
+    if "compiled" in began:
+        compiled = bool(began["compiled"])
     elif compile_ == "auto":
         compiled = can_compile(device) and eager_seconds >= WORTH_COMPILING
     else:
@@ -93,8 +95,27 @@ def decided(folder: Path, compile_: Compile, device: str, eager_seconds: float) 
         raise InputError(
             f"{folder}: its steps are compiled, and {missing} is missing here; install it, or start with compile: off"
         )
-    write_json(path, {"compiled": compiled, "device": device, "torch": torch.__version__})
+    write_json(folder / ENGINE, began | {"compiled": compiled, "device": device, "torch": torch.__version__})
     return compiled
+
+
+def decided_threads(folder: Path, threads: int) -> int:
+    """Threads of the run in ``folder``: as it began, else as given; written down for the next time."""
+    began = _began(folder)
+    found = began.get("threads")
+    if not isinstance(found, int) or found < 1:
+        found = threads
+        write_json(folder / ENGINE, began | {"threads": threads})
+    return found
+
+
+def _began(folder: Path) -> dict[str, Any]:
+    """How the run in ``folder`` began; what runs made before did not write down is missing."""
+    path = folder / ENGINE
+    found = read_json(path) if path.exists() else {}
+    if not isinstance(found, dict):
+        raise InputError(f"{path}: must be an object; remove it, and the run goes on as a new one would")
+    return found
 
 
 ALIKE = 1 << 22

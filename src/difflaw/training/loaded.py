@@ -29,7 +29,8 @@ from difflaw.noise.clock import LogSnrRange
 from difflaw.noise.conditioning import Conditioning, prompt_attention
 from difflaw.noise.mixing import NOISE_TYPES
 from difflaw.training.config import ConditioningConfig, RunConfig
-from difflaw.training.run_directory import RunDirectory
+from difflaw.training.run_directory import TOKENIZER, RunDirectory
+from difflaw.training.threads import threads_for
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -71,6 +72,14 @@ class LoadedModel:
     def dtype(self) -> torch.dtype:
         """Number type of weights and logits."""
         return self.model.lm_head.weight.dtype
+
+    def threads(self, rows: int, asked: int | None = None) -> int:
+        """Threads that writing ``rows`` texts at once is worth, unless told.
+
+        A causal family reads one token of each in a pass, the others up to a whole context.
+        """
+        read = 1 if self.family.causal else self.config.context
+        return threads_for(self.config.width, rows * read, asked)
 
     @torch.no_grad()
     def logits(
@@ -118,7 +127,8 @@ def load(
             by ``difflaw export``; a published GIDD checkpoint; or ``owner/name`` on the Hugging Face Hub.
         dtype: ``auto`` keeps float32 or bfloat16 as stored; norm gains are float32 in any case.
         device: default the processor. There, weights that need no conversion stay mapped to their file.
-        cache: where prepared corpora lie, for the vocabulary of a run (default $DIFFLAW_CACHE or the user's).
+        cache: where prepared corpora lie, for the vocabulary of a run whose folder has none of its own
+            (default $DIFFLAW_CACHE or the user's).
 
     Raises:
         InputError: nothing that can be read, a damaged file, a tensor that does not fit, an unsupported config key,
@@ -201,7 +211,7 @@ def run_tokenizer(path: Path, config: RunConfig, cache: Path | None) -> Tokenize
     """
     if Path(config.data_hash).name != config.data_hash:
         raise InputError(f"{path / 'config.json'}: data_hash: {config.data_hash!r} is not the name of prepared data")
-    places = (path / "tokenizer.json", cache_folder(cache) / config.data_hash / "tokenizer.json")
+    places = (path / TOKENIZER, cache_folder(cache) / config.data_hash / TOKENIZER)
     found = next((place for place in places if place.exists()), None)
     return None if found is None else _read_tokenizer(found, config.model.vocab_size, config.mask_id)
 

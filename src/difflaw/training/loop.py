@@ -26,6 +26,7 @@ from difflaw.training import checkpoint
 from difflaw.training.config import RunConfig
 from difflaw.training.engine import compiled_body, prepare_processor
 from difflaw.training.optimizer import build_optimizer
+from difflaw.training.pace import FORWARD, Pace
 from difflaw.training.run_directory import RunDirectory
 from difflaw.training.schedule import warmup_stable_decay
 
@@ -43,6 +44,8 @@ class Execution:
     checkpoint_seconds: float = 30.0
     compiled: bool = False
     """Whether steps are compiled (`engine.decided`); other last digits than eager ones."""
+    threads: int | None = None
+    """Processor threads of a run (`ladder.cell`); None: as many as its size is worth. Other last digits again."""
     stop_with_parent: int | None = None
     """Stop (leaving a checkpoint) when this process is no longer the parent: an orphan must not write on."""
 
@@ -98,6 +101,8 @@ def train(
     measured = sorted({0, *config.evaluation_steps, config.steps})
     log_every = max(1, config.steps // LOG_POINTS)
     started = last_saved = last_shown = time.monotonic()
+    evaluated_tokens = config.evaluation_sequences * config.model.context
+    pace = Pace(FORWARD * evaluated_tokens / config.tokens_per_step, execution.checkpoint_seconds)
 
     def seconds() -> float:
         return before + time.monotonic() - started
@@ -106,11 +111,43 @@ def train(
         tokens = step * config.tokens_per_step
         directory.append({"kind": kind, "step": step, "tokens": tokens, "flops": tokens * flops_per_token, **values})
 
+    def judge(step: int) -> dict[str, Any]:
+        begun = time.monotonic()
+        values = evaluate(model, step)
+        pace.evaluation(time.monotonic() - begun)
+        return values
+
+    def save(step: int) -> None:
+        begun = time.monotonic()
+        checkpoint.save(checkpoints, step, model, optimizer, {"seconds": seconds()})
+        pace.checkpoint(time.monotonic() - begun)
+
+    def report(step: int, loss: float | None) -> None:
+        per_step = pace.seconds_per_step
+        rate = config.tokens_per_step / max(per_step, 1e-9) if per_step is not None else None
+        left = sum(at > step for at in measured)
+        progress = {
+            "step": step,
+            "steps": config.steps,
+            "seconds": seconds(),
+            "tokens_per_second": rate,
+            "flops_per_second": rate * flops_per_token if rate is not None else None,
+            "loss": loss,
+            "seconds_per_step": per_step,
+            "seconds_per_evaluation": pace.seconds_per_evaluation,
+            "seconds_left": pace.seconds_left(config.steps - step, left),
+            "first_step": first,
+            "process": os.getpid(),
+        }
+        write_json(directory.path / "progress.json", progress)
+
     rounds = config.distillation.steps_per_round if config.distillation else config.steps
     body = compiled_body(model) if execution.compiled else None
     objective = prepare_objective(model, first) if prepare_objective else family_objective(config, family, body)
+    report(first, None)
     if first == 0:
-        record("evaluation", 0, evaluate(model, 0))
+        record("evaluation", 0, judge(0))
+    latest = None
     for step in range(first, config.steps):
         factor = warmup_stable_decay(step, config.steps, config.optimizer.warmup_steps, config.optimizer.cooldown_steps)
         for group in optimizer.param_groups:
@@ -118,31 +155,30 @@ def train(
         if prepare_objective and step > first and step % rounds == 0:
             objective = prepare_objective(model, step)
         wanted = (step + 1) % log_every == 0
+        begun = time.monotonic()
         loss, bound = _update(model, optimizer, objective, batches, step, execution, wanted)
+        pace.step(time.monotonic() - begun)
         done = step + 1
         if wanted:
             values = {"loss": loss, "bound": bound, "lr": config.optimizer.lr * factor, "seconds": seconds()}
             if not (math.isfinite(loss) and math.isfinite(bound)):
                 raise Diverged(f"training loss is {loss} at step {done}")
             record("train", done, values)
+            latest = loss
         if done in measured:
-            values = evaluate(model, done)
+            values = judge(done)
             if not math.isfinite(values["bound"]):
                 raise Diverged(f"validation bound is {values['bound']} at step {done}")
             record("evaluation", done, {**values, "seconds": seconds()})
         now = time.monotonic()
         if now - last_shown > 1.0 or done == config.steps:
             last_shown = now
-            rate = (done - first) * config.tokens_per_step / max(now - started, 1e-9)
-            progress = {"step": done, "steps": config.steps, "seconds": seconds(), "tokens_per_second": rate}
-            progress |= {"flops_per_second": rate * flops_per_token}
-            progress |= {"loss": loss if math.isfinite(loss) else None}
-            write_json(directory.path / "progress.json", progress)
+            report(done, latest)
             if execution.stop_with_parent is not None and os.getppid() != execution.stop_with_parent:
-                checkpoint.save(checkpoints, done, model, optimizer, {"seconds": seconds()})
+                save(done)
                 raise Orphaned
         if now - last_saved > execution.checkpoint_seconds and done < config.steps:
-            checkpoint.save(checkpoints, done, model, optimizer, {"seconds": seconds()})
+            save(done)
             last_saved = time.monotonic()
     checkpoint.save(checkpoints, config.steps, model, None, {"seconds": seconds()})
     return model

@@ -21,6 +21,7 @@ def build_optimizer(config: RunConfig, model: Transformer) -> torch.optim.Optimi
         lr=opt.lr,
         weight_decay=opt.weight_decay,
         eps=opt.eps,
+        auxiliary_rate=opt.auxiliary_rate,
     )
     if opt.name == "muon":
         groups = [{**group, "orthogonal": group["name"] == "bulk"} for group in groups]

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from difflaw.model.config import AUXILIARY_RATE
 from difflaw.noise.conditioning import Conditioning
 from difflaw.training.config import ConditioningConfig, OptimizerConfig
 
@@ -71,6 +72,8 @@ class Recipe(Section):
     beta2: float | None = None
     """None: 0.99, and 0.98 for batches of 256 sequences and more (the first paper's rule)."""
     weight_decay: float = Field(default=0.0, ge=0)
+    auxiliary_rate: float = Field(default=AUXILIARY_RATE, gt=0)
+    """Share of ``lr`` at which everything but hidden matrices learns."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """Of matrix products; auto: bfloat16 where the device has it and no model is narrower than 64."""
     z_loss: float = Field(default=0.0, ge=0)
@@ -120,6 +123,7 @@ class Recipe(Section):
             lr=float(f"{lr:.4g}"),
             beta2=self.beta2_for(sequences),
             weight_decay=self.weight_decay,
+            auxiliary_rate=self.auxiliary_rate,
             warmup_steps=warmup,
             cooldown_steps=min(_steps(self.cooldown, steps), steps - warmup),
         )
@@ -143,7 +147,7 @@ def differences(planned: Mapping[str, Any], run: Mapping[str, Any]) -> list[str]
     ]
     if "steps" in run:
         want = recipe.optimizer_config(run["steps"], run.get("batch_sequences", 1), optimizer["lr"])
-        names = ("name", "beta2", "weight_decay", "warmup_steps", "cooldown_steps")
+        names = ("name", "beta2", "weight_decay", "auxiliary_rate", "warmup_steps", "cooldown_steps")
         pairs += [(f"optimizer: {name}", getattr(want, name), optimizer.get(name)) for name in names]
     # a run's config leaves z_loss out where it is zero
     pairs += [("z_loss", recipe.z_loss, run.get("z_loss", 0.0))]

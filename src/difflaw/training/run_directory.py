@@ -1,6 +1,8 @@
 """A run directory is the truth: config, append-only metrics, checkpoints, and a summary written last.
 
 config.json      canonical RunConfig; what the run is
+tokenizer.json   vocabulary of the run's text, so that the folder stands alone; none for synthetic data
+engine.json      how the run began: eager or compiled, number of threads
 account.json     parameters by group, FLOPs by term, under every named convention
 metrics.jsonl    one JSON object a line, kinds "train" and "evaluation"; the last word on a step wins
 progress.json    where a running cell stands (may be stale: the lock says who is alive)
@@ -23,6 +25,9 @@ from pydantic import ValidationError
 from difflaw.errors import InputError
 from difflaw.files import read_json, read_json_lines, write_atomically, write_json
 from difflaw.training.config import RunConfig
+
+TOKENIZER = "tokenizer.json"
+"""Name of a vocabulary in a run's folder, as in prepared data and in exports."""
 
 
 class RunDirectory:
@@ -52,6 +57,12 @@ class RunDirectory:
             first = error.errors()[0]
             where = ".".join(str(part) for part in first["loc"])
             raise InputError(f"{self.path / 'config.json'}: {where}: {first['msg']}") from None
+
+    def keep_tokenizer(self, source: Path) -> None:
+        """Copy the vocabulary at ``source`` (none for data that are no text), unless the folder has one."""
+        target = self.path / TOKENIZER
+        if source.exists() and not target.exists():
+            write_atomically(target, source.read_bytes())
 
     # -- metrics -----------------------------------------------------------------------------------------------
 
