@@ -21,7 +21,7 @@ WEIGHTS = torch.tensor([VOCABULARY ** (POSITIONS - 1 - l) for l in range(POSITIO
 class Oracle:
     """p(x_l | all other tokens of z at λ), from the source itself."""
 
-    hears_noise = True
+    noise_conditioned = True
 
     def __init__(self, family: Family, p: Tensor) -> None:
         self._family, self._p = family, p

@@ -54,13 +54,13 @@ def test_cache_padding_and_company_change_nothing(family: str, sampler: str) -> 
 @pytest.mark.parametrize("family", ["masked", "uniform", "mdlm", "duo"])
 def test_trained_without_prompts_everything_is_read_together(family: str) -> None:
     """No rule for clean tokens, so nothing is cached; padding still leaks nowhere."""
-    model = soft(family, apart=False)
+    model = soft(family, isolated=False)
     together = generate(model, PROMPTS, max_tokens=9, steps=6)
     for row, prompt in enumerate(PROMPTS):
         alone = generate(model, [prompt], rows=[row], max_tokens=9, steps=6)
         assert torch.equal(together.tokens[row, : len(prompt) + 9], alone.tokens[0])
-    apart = generate(model, PROMPTS, max_tokens=9, steps=6, prompt_apart=True)
-    assert not torch.equal(together.tokens, apart.tokens)
+    isolated = generate(model, PROMPTS, max_tokens=9, steps=6, isolate_prompt=True)
+    assert not torch.equal(together.tokens, isolated.tokens)
 
 
 def test_a_network_that_hears_noise() -> None:

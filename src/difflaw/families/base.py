@@ -39,9 +39,9 @@ class Corrupted:
     """Where each token stands in the text; None is 0 … L-1."""
     clean_BL: Tensor | None = None
     """A clean copy of the sequence, read behind z: one pass over [z ; clean], of which the first L outputs count."""
-    beside_B: Tensor | None = None
+    reads_clean_B: Tensor | None = None
     """Rows (B,) that read the clean copy; None is all of them, when there is one."""
-    beside_attention: Tensor | None = None
+    clean_copy_attention: Tensor | None = None
     """(2L, 2L) for the rows that read [z ; clean]."""
     soft: SoftTokens | None = None
     """What the network reads in place of z's embeddings (Duo's curriculum)."""
@@ -151,7 +151,7 @@ class Family(ABC):
 
     # -- what the network is told -----------------------------------------------------------------------------
 
-    def told(self, log_snr_BL: Tensor) -> Tensor:
+    def condition(self, log_snr_BL: Tensor) -> Tensor:
         """σ for a backbone with adaLN, (B, 1) or (B, L); zero by default, which makes adaLN a learned constant."""
         return torch.zeros_like(log_snr_BL[:, :1])
 

@@ -128,7 +128,7 @@ class Duo(Diffusion):
 
     # -- what the network is told: σ, if it has adaLN to hear it ------------------------------------------------------
 
-    def told(self, log_snr_BL: Tensor) -> Tensor:
+    def condition(self, log_snr_BL: Tensor) -> Tensor:
         """σ = -log α (2602.15014's network), one a sequence unless tokens have λ of their own."""
         own = self.conditioning.own_noise_probability > 0 or self.conditioning.prompt_probability > 0
         return softplus(-(log_snr_BL if own else log_snr_BL[:, :1]))

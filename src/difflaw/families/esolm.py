@@ -91,20 +91,20 @@ class EsoLm(Mdlm):
     ) -> Corrupted:
         length = x.shape[1]
         alpha = sigmoid(log_snr_B)
-        beside = alpha > self.alpha_0 if self.alpha_0 > 0 else np.ones(len(x), dtype=bool)
+        sequential_rows = alpha > self.alpha_0 if self.alpha_0 > 0 else np.ones(len(x), dtype=bool)
         kept = uniforms(seed, Stream.CORRUPTION, index, 3, length)[:, 0] < np.minimum(alpha, self.alpha_0)[:, None]
         masked = noised & ~kept
-        order = reading_order(masked, beside, uniforms(seed, Stream.ORDER, index, length))
+        order = reading_order(masked, sequential_rows, uniforms(seed, Stream.ORDER, index, length))
         x, noised, masked = (np.take_along_axis(a, order, 1) for a in (x, noised, masked))
         clean_count = torch.from_numpy((~masked).sum(1)).to(device)
-        variant_a, any_beside = self.variant == "A", bool(beside.any())
+        variant_a, any_sequential = self.variant == "A", bool(sequential_rows.any())
         clean = torch.from_numpy(x).to(device)
-        attention = beside_attention = None
-        if variant_a and not beside.all():
-            attention = clean_bidirectional(length, clean_count[torch.from_numpy(~beside).to(device)])
-        if any_beside:
-            rows = torch.from_numpy(beside).to(device)
-            beside_attention = (
+        attention = clean_copy_attention = None
+        if variant_a and not sequential_rows.all():
+            attention = clean_bidirectional(length, clean_count[torch.from_numpy(~sequential_rows).to(device)])
+        if any_sequential:
+            rows = torch.from_numpy(sequential_rows).to(device)
+            clean_copy_attention = (
                 sequential_prefix(length, clean_count[rows]) if variant_a else sequential(length).to(device)
             )
         return Corrupted(
@@ -114,9 +114,9 @@ class EsoLm(Mdlm):
             noised_BL=torch.from_numpy(noised).to(device),
             attention=attention,
             positions_BL=torch.from_numpy(order).to(device),
-            clean_BL=clean if any_beside else None,
-            beside_B=torch.from_numpy(beside).to(device) if any_beside else None,
-            beside_attention=beside_attention,
+            clean_BL=clean if any_sequential else None,
+            reads_clean_B=torch.from_numpy(sequential_rows).to(device) if any_sequential else None,
+            clean_copy_attention=clean_copy_attention,
         )
 
     def passes(self, context: int) -> tuple[tuple[float, int], ...]:

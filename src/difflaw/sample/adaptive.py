@@ -59,7 +59,7 @@ class Adaptive:
                 count = torch.full_like(per_step, self.tokens_per_step)
             else:
                 count = -(-where.sum(1) // (self.steps - number)) if window.only_masks else per_step
-            if not self._step(window, where, count, t) and not window.predictor.hears_noise:
+            if not self._step(window, where, count, t) and not window.predictor.noise_conditioned:
                 break
             window.tick(t)
         window.fill_masks(float(ends[-1]))

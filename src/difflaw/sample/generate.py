@@ -30,7 +30,7 @@ from difflaw.sample.registry import get, kind
 from difflaw.sample.two_phase import TwoPhase
 
 DEFAULT_TOKENS = 128
-"""Written behind a prompt unless told otherwise, or what the context has room for."""
+"""Written behind a prompt unless another number is given, or what the context has room for."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ class _Plan:
     model: Model
     sampler: Any
     shaping: Shaping
-    apart: bool
+    isolate_prompt: bool
     cached: bool
     block_length: int | None
     min_tokens: int
@@ -106,7 +106,7 @@ def generate(
     rows: Sequence[int] | None = None,
     batch_size: int | None = None,
     cache: bool = True,
-    prompt_apart: bool | None = None,
+    isolate_prompt: bool | None = None,
     whole_context: bool = False,
     trace: bool = False,
     watch: Watch | None = None,
@@ -135,7 +135,7 @@ def generate(
             and its number, not on the rows beside it.
         batch_size: rows at once; all, if None.
         cache: keep keys and values wherever that is exact.
-        prompt_apart: clean tokens see clean tokens only, so that they can be cached. None: if trained so
+        isolate_prompt: clean tokens see clean tokens only, so that they can be cached. None: if trained so
             (``prompt_probability`` above 0).
         whole_context: also read noise behind the text up to the context, as the published sampler does.
         trace: keep a frame of every step.
@@ -163,12 +163,12 @@ def generate(
         if watch is not None:
             watch(frame)
 
-    apart = family.conditioning.prompt_probability > 0 if prompt_apart is None else prompt_apart
+    isolate_prompt = family.conditioning.prompt_probability > 0 if isolate_prompt is None else isolate_prompt
     plan = _Plan(
         model,
         chosen,
         shaping,
-        apart,
+        isolate_prompt,
         cache,
         block_length,
         min_tokens,
@@ -189,7 +189,7 @@ def generate(
 
 
 def get_name(family: Family) -> str:
-    """The sampler a family uses unless told otherwise."""
+    """The sampler a family uses unless another is asked for."""
     from difflaw.sample.registry import names
 
     return names(family)[0]
@@ -244,7 +244,7 @@ def _write(plan: _Plan, texts: Sequence[Prompt], draws: Draws) -> tuple[Canvas, 
     device = network.lm_head.weight.device
     canvas = lay_out(texts, draws, min_tokens=plan.min_tokens, pad_id=model.pad_id, reach=reach, device=device)
     recorder = Recorder(canvas, plan.watch)
-    reading = Reading(network, family, plan.apart, plan.cached)
+    reading = Reading(network, family, plan.isolate_prompt, plan.cached)
     if isinstance(plan.sampler, LeftToRight):
         plan.sampler.write(canvas, reading, recorder, shaping=plan.shaping, eos_id=plan.eos_id)
     elif isinstance(plan.sampler, TwoPhase):

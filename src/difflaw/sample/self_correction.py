@@ -31,7 +31,7 @@ class SelfCorrection:
     tokens_per_step: int = 1
     patience: int = 32
     log_snr: float = 4.6
-    """Where the finished text is taken to be, for a network that is told: 1 % noise."""
+    """Where the finished text is taken to be, for a network conditioned on λ: 1 % noise."""
 
     def __post_init__(self) -> None:
         for name in ("corrections", "tokens_per_step", "patience"):
