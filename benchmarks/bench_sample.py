@@ -53,7 +53,7 @@ def network(family_name: str, size: str) -> Sampled:
 
 @torch.inference_mode()
 def plain(model: Sampled, prompt: list[int], block_length: int, steps: int, seed: int = 0) -> tuple[list[int], int]:
-    """Ancestral sampling block by block as it is written down (2512.10858 facts §11.1, §11.4)."""
+    """Ancestral sampling block by block as it is written down (2512.10858 and its code, sampling.py)."""
     family, draws, length = model.family, Draws(seed, np.arange(1)), len(prompt) + NEW
     positions = torch.arange(length)[None]
     z = torch.cat([torch.tensor([prompt]), prior(family, positions[:, len(prompt) :], draws)], 1)
@@ -65,7 +65,7 @@ def plain(model: Sampled, prompt: list[int], block_length: int, steps: int, seed
         for step, (t, s) in enumerate(to_clean(steps, "cosine", family.span)):
             logits = model.model.logits(z, attention)
             passes += 1
-            if family.is_masked:  # type: ignore[attr-defined]
+            if family.absorbing:
                 p = family.predict(logits)[0].double()
                 share = 1.0 - float(sigmoid(-s) / sigmoid(-t))
                 when = number * WINDOW_STEPS + step

@@ -19,7 +19,7 @@ def log_snr_of(golden) -> torch.Tensor:
 
 
 def test_golden_elbo_over_all_states(shared) -> None:
-    """Where no id is special the reference's V states are GIDD's V tokens, the mask being one more id (design §4.5)."""
+    """Where no id is special the reference's V states are GIDD's V tokens, the mask being one more id."""
     golden = np.load(shared / "golden/duo/duo_nelbo.npz")
     v = int(golden["vocab_size"])
     family = get("uniform", v + 1, v)

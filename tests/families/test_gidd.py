@@ -17,7 +17,7 @@ GOLDEN = ("shift_p0", "shift_p2", "shift_m2", "shift_p1000", "shift_m1000", "bet
 
 
 def test_masked_is_cross_entropy_over_t() -> None:
-    """Loss -(1-t)·log p[x] and bound -log p[x]/t on masks, zero elsewhere (facts §2.5; MDLM's weight)."""
+    """Loss -(1-t)·log p[x] and bound -log p[x]/t on masks, zero elsewhere (MDLM's weight)."""
     family = Gidd(11, 3)
     generator = torch.Generator().manual_seed(1)
     logits = torch.randn(50, 11, dtype=torch.float64, generator=generator)
@@ -38,14 +38,14 @@ def test_masked_is_the_limit_of_the_general_formula() -> None:
     x = torch.randint(4, 11, (50,), generator=generator)
     z, lam = torch.full((50,), 3), torch.linspace(-8, 8, 50, dtype=torch.float64)
     short, general = Gidd(11, 3), Gidd(11, 3, shift=-30.0)
-    assert short.is_masked
-    assert not general.is_masked
+    assert short.absorbing
+    assert not general.absorbing
     assert torch.allclose(short.bound(logits, x, z, lam), general.bound(logits, x, z, lam), rtol=1e-7)
 
 
 @pytest.mark.parametrize(("shift", "scale"), [(1000.0, 1.0), (2.0, 1.0), (0.0, 1.0), (-2.0, 1.0), (0.5, 0.6)])
 def test_bound_is_the_textbook_formula_in_fifty_digits(shift: float, scale: float) -> None:
-    """(w/p(λ))·(Σ_v Q log(Q/P) + ρ - log ρ - 1), w = (π-π')/(π + e^λ·1[z=x]) at z (facts §2.1)."""
+    """(w/p(λ))·(Σ_v Q log(Q/P) + ρ - log ρ - 1), w = (π-π')/(π + e^λ·1[z=x]) at z."""
     mp = mpmath.mp.clone()
     mp.dps = 50
     v, mask, n = 23, 3, 24

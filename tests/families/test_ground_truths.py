@@ -35,7 +35,7 @@ def tiny(name: str) -> Diffusion:
 
 @pytest.mark.parametrize("name", TOKENWISE)
 def test_oracle_bound_is_the_entropy(name: str) -> None:
-    """Fed the leave-one-out posterior, the bound integrates to the source's entropy (design: ground truth 2)."""
+    """Fed the leave-one-out posterior, the bound integrates to the source's entropy."""
     family, p = tiny(name), oracle.source()
     bound = oracle.integrate_bound(family, p, lambda lam: oracle.leave_one_out_logits(family, p, lam))
     assert bound == pytest.approx(oracle.entropy(p), abs=1e-3)
@@ -51,7 +51,7 @@ def test_ordinary_posterior_is_not_what_the_network_learns(name: str) -> None:
 
 @pytest.mark.parametrize("name", TOKENWISE)
 def test_context_free_predictor_gives_its_cross_entropy(name: str) -> None:
-    """A constant prediction has bound -log p(x) under every noise, up to the ends of λ (design: ground truth 1)."""
+    """A constant prediction has bound -log p(x) under every noise, up to the ends of λ."""
     v, x_id, points = 7, 4, 561
     family = get(name, v, 3)
     assert isinstance(family, Diffusion)
@@ -67,7 +67,7 @@ def test_context_free_predictor_gives_its_cross_entropy(name: str) -> None:
 
 @pytest.mark.parametrize("name", TOKENWISE)
 def test_discrete_time_bound_converges_to_it(name: str) -> None:
-    """The exact T-step NELBO of the oracle tends to the continuous one from above (design: ground truth 4)."""
+    """The exact T-step NELBO of the oracle tends to the continuous one from above."""
     family, p = tiny(name), oracle.source()
     continuous = oracle.integrate_bound(family, p, lambda lam: oracle.leave_one_out_logits(family, p, lam), reach=9.0)
     coarse, fine = (_discrete_bound(family, p, steps) - continuous for steps in (16, 128))

@@ -39,7 +39,7 @@ def test_every_field_comes_back_through_json(change: dict[str, Any]) -> None:
     assert (again.bos_id, again.eos_id, again.pad_id, again.mask_id) == (5, 6, 7, 8)
 
 
-def test_the_3b_config_of_the_facts() -> None:
+def test_the_published_3b_config() -> None:
     raw: dict[str, Any] = {
         "model_type": "gidd",
         "architectures": ["GiddForDiffusionLM"],

@@ -108,7 +108,7 @@ def test_initialisation_follows_completep() -> None:
 
 
 def test_a_prompt_does_not_depend_on_what_follows() -> None:
-    """Clean queries see clean keys only, so their states can be cached (facts §3.3)."""
+    """Clean queries see clean keys only, so their states can be cached."""
     from difflaw.noise.conditioning import prompt_attention
 
     model = small()

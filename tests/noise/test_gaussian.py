@@ -36,7 +36,7 @@ def test_two_ids_have_a_closed_form() -> None:
 @pytest.mark.parametrize("k", [3, 97, 131_072])
 @pytest.mark.parametrize("gamma", [-4.5, -2.5, -1.0, 12.0])
 def test_against_thirty_digits(k: int, gamma: float) -> None:
-    """α, 1 - α and dα/dγ from the definitions (facts: beyond-masked §2.1), to 1e-12 relative each."""
+    """α, 1 - α and dα/dγ from the definitions, to 1e-12 relative each."""
     with mp.workdps(30):
         mu = mp.exp(-mp.mpf(gamma) / 2)
         panels = [mp.mpf(i) for i in range(-12, int(mu) + 14)]

@@ -1,4 +1,4 @@
-"""Samplers on design §4's enumerable source: the oracle in the network's place, and how far the result is from it."""
+"""Samplers on an enumerable source: the oracle in the network's place, and how far the result is from it."""
 
 from __future__ import annotations
 

@@ -8,11 +8,10 @@ import torch
 from difflaw.data.tokenizer import train_tokenizer
 from difflaw.errors import InputError
 from difflaw.sample import generate
-from difflaw.sample.registry import names
 from tests.sample.helpers import FAMILIES, make
 
 PROMPTS = [[5, 6, 7, 8, 9], [10], [], [11, 12]]
-EVERY = [(family, sampler) for family in FAMILIES for sampler in names(make(family).family)]
+EVERY = [(family, sampler) for family in FAMILIES for sampler in make(family).family.samplers]
 FREE = ("left-to-right", "entropy-bounded", "first-hitting")
 
 

@@ -26,6 +26,11 @@ class Block(Mdlm):
     """Blocks of ``block_length`` tokens from left to right, masked diffusion inside each."""
 
     name: ClassVar[str] = "block"
+    aliases: ClassVar[tuple[str, ...]] = ("bd3lm", "bd3-lm", "block-diffusion")
+    styles: ClassVar[dict[str, tuple[str, str, str]]] = {"block": ("#828282", "<", "triangle-left")}
+    paper: ClassVar[str] = "block diffusion, 2503.09573"
+    reads_clean_copy: ClassVar[bool] = True
+    block_length: int
 
     def __init__(
         self,
@@ -47,7 +52,7 @@ class Block(Mdlm):
         self.block_length = block_length
         self.exact = self.block_length == 1
 
-    # -- forward process: masks with probability 1 - α, one λ per block; a clean copy read behind -----------------------
+    # -- forward process: masks with probability 1 - α, one λ per block; a clean copy read behind z -----------------
 
     def corrupt(self, x_BL: Tensor, sample_index_B: Tensor | np.ndarray, seed: int) -> Corrupted:
         """A training batch: λ per block, prompts and empty tokens as in every family."""
@@ -97,4 +102,4 @@ class Block(Mdlm):
         return ((1.0, 2 if self.blocks(context) > 1 else 1),)
 
     # -- training loss, bound: MDLM's on each block; reverse step: MDLM's inside the block that is being written;
-    #    what the network is told: nothing
+    #    condition: none

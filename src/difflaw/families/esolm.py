@@ -8,7 +8,7 @@ The paper's two expectations become one over λ ~ p(λ): rows with α ≤ α₀ 
 
 since α'/(1-α)·dt = p(λ)dλ/(1-α) below α₀, and above it (1-α₀)·1/(1-α₀) = 1 counts the sequential sum once. α₀ = 1 is
 any-order masked diffusion (what 2602.15014 scales), α₀ = 0 autoregression. The paper instead puts half of the rows in
-each phase: another variance, the same bound.
+each phase: another variance, the same bound (docs/derivations.md#eso-lm-bound).
 """
 
 from __future__ import annotations
@@ -32,6 +32,10 @@ class EsoLm(Mdlm):
     """Causal attention over a shuffled sequence, so that sampling has one exact key-value cache in both phases."""
 
     name: ClassVar[str] = "esolm"
+    aliases: ClassVar[tuple[str, ...]] = ("eso-lm",)
+    styles: ClassVar[dict[str, tuple[str, str, str]]] = {"esolm": ("#8d6e32", "h", "hexagon")}
+    paper: ClassVar[str] = "masked diffusion and autoregression in one, 2506.01928"
+    reads_clean_copy: ClassVar[bool] = True
     causal: ClassVar[bool] = True
 
     def __init__(
@@ -63,7 +67,7 @@ class EsoLm(Mdlm):
     # -- forward process: masks with probability 1 - min(α, α₀), then an order of reading --------------------------
 
     def corrupt(self, x_BL: Tensor, sample_index_B: Tensor | np.ndarray, seed: int) -> Corrupted:
-        """Shuffled rows: clean tokens first, then masked ones, each with its position (facts §3.2).
+        """Shuffled rows: clean tokens first, then masked ones, each with its position (its code: algo.py).
 
         Prompts and empty tokens are as in every family; λ is one per sequence, since it decides the phase.
         """
@@ -139,7 +143,12 @@ class EsoLm(Mdlm):
         """1 - min(α, α₀), float64."""
         return super().masked_share(log_snr).clamp(min=1.0 - self.alpha_0)
 
-    # -- reverse step: MDLM's, on the shuffled sequence (facts §3.5); what the network is told: nothing
+    # -- reverse step: MDLM's, on the shuffled sequence (its code: algo.py; here `sample.two_phase`); condition: none --
+
+    @property
+    def samplers(self) -> tuple[str, ...]:
+        """Its own: attention is causal over the order of writing, which no other sampler keeps."""
+        return ("two-phase",)
 
 
 def reading_order(masked_BL: np.ndarray, sequential_B: np.ndarray, u_BL: np.ndarray) -> np.ndarray:

@@ -1,6 +1,7 @@
 """Soft-capped softmax attention with a sink: the weights, as one differentiable function.
 
-weights = softmax(mask(cap·tanh(s))), s = q·k/(√head_dim·cap), the mask applied after the cap (2512.10858 §4).
+weights = softmax(mask(cap·tanh(s))), s = q·k/(√head_dim·cap), the mask applied after the cap
+(2512.10858; its code, modeling_gidd_hf.py).
 Written by hand because on small models the time goes into passes over memory: this makes few of them.
 """
 

@@ -42,7 +42,7 @@ class KeyValueCache:
         return self.keys[layer][:, :, :last], self.values[layer][:, :, :last]
 
     def key_mask(self, attention: Tensor | None, rows: int, new: int) -> Tensor | None:
-        """Mask (B, 1, Q, K + Q), True = masked out, from "may attend" among the new tokens; None where all is visible."""
+        """Mask (B, 1, Q, K + Q), True = not seen, from "may attend" among the new tokens; None where all is seen."""
         if attention is None:
             if bool(self.seen_BK.all()):
                 return None

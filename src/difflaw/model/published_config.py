@@ -1,6 +1,6 @@
 """The config of published GIDD checkpoints (`model_type: gidd`) and ours: one table of names, read both ways.
 
-Names and class defaults are those of the published `config.json` (2512.10858; facts §4.3). What it has no name for
+Names and class defaults are those of the published `config.json` (2512.10858). What it has no name for
 (family, conditioning, ids, figures of the run) lies under our own key, ``difflaw``.
 """
 

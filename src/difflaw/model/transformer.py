@@ -1,4 +1,4 @@
-"""The backbone all families share: pre-norm transformer of 2512.10858 §4, names as in its published checkpoints.
+"""The backbone all families share: pre-norm transformer of 2512.10858, names as in its published checkpoints.
 
 h = E[z];  h += (r/L)·attn(norm(h));  h += (r/L)·mlp(norm(h));  logits = (512/d)·W·norm(h). Zero-centred RMSNorm gains,
 query-key norm over the whole width before the heads are split, rotary halves, soft-capped attention with a learned

@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from difflaw.errors import InputError
+from difflaw.families.registry import get, names, reads_clean_copy, resolve
 from difflaw.files import read_json, write_atomically
 from difflaw.formatting import human
 from difflaw.model.accounting import Account, account
@@ -18,12 +19,6 @@ from difflaw.planning.forecast import Forecast, load_forecasts
 from difflaw.planning.planner import Ask, RunPlan, check, plan, rank
 from difflaw.planning.shapes import Count, Shape
 
-ONE_PASS = {
-    *("ar", "autoregressive", "mdlm", "duo", "gidd"),
-    *("masked", "low-uniform", "balanced", "high-uniform", "uniform"),
-}
-"""Families whose network reads a sequence once; others are asked (which loads torch)."""
-
 
 def counter(law: Forecast) -> Count:
     """Counts shapes with the law's vocabulary and context, and the family's own passes over a sequence.
@@ -31,11 +26,8 @@ def counter(law: Forecast) -> Count:
     A published law is counted as its paper counts, one pass whatever the family.
     """
     passes: tuple[tuple[float, int], ...] = ((1.0, 1),)
-    if not law.published and law.family not in ONE_PASS:
-        from difflaw.families import get, names
-
-        if law.family in names():
-            passes = get(law.family, law.vocab_size, 3).passes(law.context)
+    if not law.published and reads_clean_copy(law.family):
+        passes = get(law.family, law.vocab_size, 3).passes(law.context)  # loads torch
 
     heads = cache(default_heads)
 
@@ -86,14 +78,11 @@ def recommend(ask: Ask, laws: dict[str, Forecast]) -> tuple[list[RunPlan], list[
 
 def train_config(chosen: RunPlan, corpus: str) -> dict[str, Any]:
     """The run as `difflaw train` reads it (`ladder.single.TrainConfig`); InputError for a family nobody can train."""
-    from difflaw.families import names
-    from difflaw.families import resolve as resolve_family
-
     if chosen.family == "all":
         raise InputError(
             f"--emit: the law's table names no family; fit one with a column family ({', '.join(names())})"
         )
-    resolve_family(chosen.family)
+    resolve(chosen.family)
     epochs = chosen.epochs or 1.0
     return {
         "name": f"{chosen.family}-{chosen.layers}x{chosen.width}",

@@ -13,7 +13,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from difflaw.families import Block, Family
+from difflaw.families import Family
 from difflaw.model.cache import KeyValueCache
 from difflaw.model.transformer import Transformer
 from difflaw.sample.canvas import Canvas, gathered
@@ -162,8 +162,8 @@ class BlockReader:
 
     def __init__(self, reading: Reading, canvas: Canvas, first_B: Tensor) -> None:
         """``first_B`` is the first block of each row that has a blank; the ones before it are read here."""
-        if not isinstance(reading.family, Block):
-            raise TypeError("only for block diffusion")
+        if reading.family.block_length is None:
+            raise TypeError(f"{reading.family.name} has no blocks of its own")
         self.reading, self.canvas, self.length = reading, canvas, reading.family.block_length
         self.block_B = first_B
         self.cache = reading.model.new_cache(canvas.rows, canvas.tokens.shape[1]) if reading.cached else None

@@ -1,4 +1,4 @@
-"""GIDD's self-correction: a finished text is revised, the surest change first (2503.04482; 2512.10858 facts §11.7).
+"""GIDD's self-correction: a finished text is revised, the surest change first (GIDD, 2503.04482).
 
 Each step draws a candidate for every place at a low temperature, and the k that differ from their token and are most
 likely replace it. It ends after ``corrections`` steps, when nothing differs, or when the share of places that hold

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from difflaw.families import Family, Gidd
+from difflaw.families import Diffusion, Family
 from difflaw.model.head import CHUNK_ELEMENTS
 from difflaw.sample.categorical import Shaping, choose
 from difflaw.sample.draws import Draws, Use
@@ -81,7 +81,7 @@ class Window:
 
     def __init__(
         self,
-        family: Family,
+        family: Diffusion,
         predictor: Predictor,
         z_BN: Tensor,
         active_BN: Tensor,
@@ -111,7 +111,7 @@ class Window:
     @property
     def only_masks(self) -> bool:
         """Whether noise is nothing but masks, so that what is written stays."""
-        return isinstance(self.family, Gidd) and self.family.is_masked
+        return self.family.absorbing
 
     # -- the network ----------------------------------------------------------------------------------------------
 
