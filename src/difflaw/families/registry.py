@@ -110,7 +110,8 @@ def family_class(name: str) -> type[Family]:
     if name in _registered:
         return _registered[name]
     module = import_module(f"difflaw.families.{name}")
-    return next(cls for cls in vars(module).values() if inspect.isclass(cls) and cls.__dict__.get("name") == name)
+    found: Any = next(c for c in vars(module).values() if inspect.isclass(c) and vars(c).get("name") == name)
+    return found
 
 
 class _Families(Mapping[str, "type[Family]"]):
