@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -11,7 +12,7 @@ import pytest
 
 from difflaw.errors import InputError
 from difflaw.families import FAMILIES, Family, names, resolve
-from difflaw.families.registry import BUILT_IN, Declaration, declarations, styles, words_of
+from difflaw.families.registry import BUILT_IN, ENTRY_POINTS, Declaration, declarations, styles, words_of
 
 
 @pytest.mark.parametrize("name", BUILT_IN)
@@ -84,6 +85,36 @@ def test_fit_loads_no_torch(tmp_path) -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip().splitlines()[-1] == "False"
     assert (tmp_path / "laws/laws.json").exists()
+
+
+def test_an_installed_package_brings_its_families(tmp_path) -> None:
+    """In a process that never imported it: what a worker of a ladder, or the command line, is."""
+    (tmp_path / "elsewhere.py").write_text(
+        "from difflaw.families import Mdlm, register\n"
+        "@register\n"
+        "class Elsewhere(Mdlm):\n"
+        "    name = 'elsewhere'\n"
+        "    styles = {'elsewhere': ('#010203', 'o', 'circle')}\n"
+        "    paper = 'nowhere'\n"
+    )
+    packed = tmp_path / "elsewhere-1.0.dist-info"
+    packed.mkdir()
+    (packed / "METADATA").write_text("Metadata-Version: 2.1\nName: elsewhere\nVersion: 1.0\n")
+    (packed / "entry_points.txt").write_text(f"[{ENTRY_POINTS}]\nelsewhere = elsewhere\n")
+    code = (
+        "from difflaw.families import accepts, get, names\n"
+        "print(type(get('elsewhere', 8, 3)).__name__, get('elsewhere', 8, 3).described, 'elsewhere' in names())\n"
+        "from difflaw.report.colours import style_of\n"
+        "print(style_of('elsewhere').colour, accepts('elsewhere', 'run_sequences'), accepts('duo', 'run_sequences'))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])},
+    )
+    assert done.stdout.split() == ["Elsewhere", "elsewhere", "True", "#010203", "False", "True"]
 
 
 def test_styles_differ() -> None:

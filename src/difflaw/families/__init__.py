@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from difflaw.families.registry import FAMILIES, aliases, check, get, names, register, resolve
+from difflaw.families.registry import FAMILIES, accepts, aliases, check, get, names, register, resolve
 
 if TYPE_CHECKING:
     from difflaw.families.autoregressive import Autoregressive
@@ -41,6 +41,7 @@ __all__ = [
     "Family",
     "Gidd",
     "Mdlm",
+    "accepts",
     "aliases",
     "check",
     "get",

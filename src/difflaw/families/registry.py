@@ -1,20 +1,25 @@
 """Which families there are, by name; what they declare about themselves, readable without loading torch.
 
 A family is added in one place, its class: ``name``, ``aliases``, ``variants``, ``styles``, ``paper`` and
-``reads_clean_copy`` are class attributes written as literals. Classes from elsewhere come in through `register`. Those
-of this package are found by their module's name, and their declarations are read from its syntax tree as long as the
-module is not loaded: colours and names are asked by `difflaw fit`, for which importing torch would be most of the
-time (over a second; reading six syntax trees takes a few hundredths).
+``reads_clean_copy`` are class attributes written as literals. Those of this package are found by their module's name,
+and their declarations are read from its syntax tree: `difflaw fit` asks for colours and names, and importing torch for
+them takes a hundred times as long as reading six syntax trees (some hundredths of a second).
+
+Classes from elsewhere come in through `register`. An installed package makes its own known to the command line and to
+the workers of a ladder by an entry point of the group ``difflaw.families``, whose module is loaded when a name is
+asked for that nobody here has.
 """
 
 from __future__ import annotations
 
 import ast
 import inspect
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import import_module
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, get_type_hints
 
@@ -24,6 +29,7 @@ if TYPE_CHECKING:
     from difflaw.families.base import Family
 
 F = TypeVar("F", bound="type[Family]")
+ENTRY_POINTS = "difflaw.families"
 BUILT_IN = ("autoregressive", "gidd", "mdlm", "duo", "esolm", "block")
 """Modules of this package with one family each, whose ``name`` is the module's; tables list them in this order."""
 SURROUNDINGS = {"vocab_size", "mask_id", "bos_id", "pad_id", "span", "conditioning", "run_sequences"}
@@ -149,23 +155,41 @@ def styles() -> dict[str, tuple[str, str, str]]:
     return {label: style for one in declarations().values() for label, style in one.styles.items()}
 
 
+def _find(word: str) -> Declaration | None:
+    """The family that a name, alias or variant belongs to; installed packages are asked last, and stay loaded."""
+    found = next((one for one in declarations().values() if word in words_of(one)), None)
+    if found is None and _load_installed():
+        found = next((one for one in declarations().values() if word in words_of(one)), None)
+    return found
+
+
+@cache
+def _load_installed() -> int:
+    """Load every entry point's module, which registers its families; how many there are. Fails as they fail."""
+    points = entry_points(group=ENTRY_POINTS)
+    for point in points:
+        if point.module not in sys.modules:
+            point.load()
+    return len(points)
+
+
 def resolve(name: str) -> tuple[str, dict[str, Any]]:
     """(family, options) behind a name: ``uniform`` is ('gidd', {'noise_type': 'uniform'}); InputError for another."""
-    known = declarations()
-    name = aliases().get(name, name)
-    if name in known:
-        return name, {}
-    for family, one in known.items():
-        if name in one.variants:
-            return family, dict(one.variants[name])
-    raise InputError(f"unknown family {name!r}: use one of {', '.join(names())}")
+    found = _find(name)
+    if found is None:
+        raise InputError(f"unknown family {name!r}: use one of {', '.join(names())}")
+    return found.name, dict(found.variants.get(name, {}))
 
 
 def reads_clean_copy(name: str) -> bool:
-    """Whether a pass of the family so called costs more than its sequence; False for an unknown name. No torch."""
-    known = declarations()
-    family = next((own for own, one in known.items() if name in words_of(one)), None)
-    return family is not None and known[family].reads_clean_copy
+    """Whether a pass of the family so called costs more than its sequence; False for an unknown name."""
+    found = _find(name)
+    return found is not None and found.reads_clean_copy
+
+
+def accepts(name: str, option: str) -> bool:
+    """Whether the family so called is built with this keyword; loads torch, InputError for an unknown name."""
+    return option in _options_of(family_class(resolve(name)[0]))
 
 
 def get(name: str, vocab_size: int, mask_id: int, **options: Any) -> Family:
