@@ -62,8 +62,8 @@ def test_trained_without_prompts_everything_is_read_together(family: str) -> Non
     assert not torch.equal(together.tokens, isolated.tokens)
 
 
-def test_a_network_that_hears_noise() -> None:
-    """Duo with adaLN is told σ, per token where prompts are clean; cached and uncached agree."""
+def test_a_network_conditioned_on_noise() -> None:
+    """Duo with adaLN reads σ, per token where prompts are clean; cached and uncached agree."""
     model = soft("duo", adaln=True)
     how = {"max_tokens": 9, "steps": 6, "seed": 1}
     assert torch.equal(
