@@ -3,8 +3,8 @@
 score = (max_v p(v) - p(z))·p_noise(z) (2512.10858; its code, sampling.py): under masked noise the surest masks first;
 under uniform noise any token may be revised. With masks, one a step and temperature 1 it is exact: an order that
 depends only on what was written factorises the joint like any other. With more a step the surest are drawn
-independently; with random tokens it is not exact but goes to the modes. p is what the network predicts from all *other* places
-(`Family.predict`), as in the paper: whether a token is noise is what is asked, so its own word does not count;
+independently; with random tokens it is not exact but goes to the modes. p is what the network predicts from all *other*
+places (`Family.predict`), as in the paper: whether a token is noise is what is asked, so its own word does not count;
 ``posterior`` lets it count.
 """
 

@@ -1,9 +1,9 @@
 """Ψ-samplers: a mixture of the reverse step and a fresh noising of the guess (Duo, Chapter II).
 
-z_s ~ κ·p(z_s|z_t) + (1-κ)·q(z_s|x̂₀), x̂₀ = p(x|z_t): κ = 1 is ancestral sampling, κ = 0 guesses and noises anew in every
-step. Mistakes can be undone, so quality goes on rising with T where ancestral sampling stops. Exact as T → ∞ at any
-fixed κ, since what is noised anew falls with the noise; not with a fixed η, where until the very end a share η of the
-places is redrawn in every step, independently of one another, however many steps there are.
+z_s ~ κ·p(z_s|z_t) + (1-κ)·q(z_s|x̂₀), x̂₀ = p(x|z_t): κ = 1 is ancestral sampling, κ = 0 guesses and noises anew in
+every step. Mistakes can be undone, so quality goes on rising with T where ancestral sampling stops. Exact as T → ∞ at
+any fixed κ, since what is noised anew falls with the noise; not with a fixed η, where until the very end a share η of
+the places is redrawn in every step, independently of one another, however many steps there are.
 """
 
 from __future__ import annotations
