@@ -21,7 +21,7 @@ from typing import Any
 import torch
 from figures import Figure, report
 
-from difflaw.model.fused_loss import LEAST_ROWS, priced_loss
+from difflaw.model.fused_loss import LEAST_ROWS, fused_loss
 from difflaw.model.head import TokenNumbers
 from difflaw.training.engine import bfloat16_pays, compiler, prepare_processor
 
@@ -78,7 +78,7 @@ def measure(kind: str, precision: str, compiled: bool, threads: int, what: str) 
     z = torch.where(torch.rand(tokens, generator=g) < 0.5, x, x.flip(0))
     log_ratio = torch.linspace(0, 18, tokens)
 
-    def price(n: TokenNumbers, rows: slice) -> torch.Tensor:
+    def token_loss(n: TokenNumbers, rows: slice) -> torch.Tensor:
         if n.log_p_z is None or n.excess is None:
             return -n.log_p_x
         return -n.log_p_x - n.log_p_z + n.excess * (-log_ratio[rows]).exp()
@@ -87,7 +87,7 @@ def measure(kind: str, precision: str, compiled: bool, threads: int, what: str) 
 
     def head() -> None:
         hidden.grad = weight.grad = None
-        loss, _ = priced_loss(hidden, weight, 1.0, x, MASK, price, matmul=matmul, compiled=compiled, **more)
+        loss, _ = fused_loss(hidden, weight, 1.0, x, MASK, token_loss, matmul=matmul, compiled=compiled, **more)
         loss.backward()
 
     h, w = hidden.detach().to(matmul), weight.detach().to(matmul)

@@ -65,7 +65,7 @@ def plain(model: Sampled, prompt: list[int], block_length: int, steps: int, seed
         for step, (t, s) in enumerate(to_clean(steps, "cosine", family.span)):
             logits = model.model.logits(z, attention)
             passes += 1
-            if family.is_masked:  # type: ignore[attr-defined]
+            if family.absorbing:
                 p = family.predict(logits)[0].double()
                 share = 1.0 - float(sigmoid(-s) / sigmoid(-t))
                 when = number * WINDOW_STEPS + step

@@ -88,7 +88,7 @@ def in_reading_order(of: Family, levels: tuple[float, ...]) -> list[Line]:
         assert batch.positions_BL is not None
         back = batch.positions_BL[0].argsort()
         x, z = batch.x_BL[0][back], batch.z_BL[0][back]
-        sequential = batch.beside_B is not None and bool(batch.beside_B[0])
+        sequential = batch.reads_clean_B is not None and bool(batch.reads_clean_B[0])
         label = f"{level_label(level)}\n{'left to right' if sequential else 'any order'}"
         out.append(Line(label, [WORDS[i] for i in z], kinds(x, z), [str(int(i) + 1) for i in back]))
     return out

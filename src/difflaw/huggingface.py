@@ -61,7 +61,7 @@ class DifflawForCausalLM(PreTrainedModel):
     base_model_prefix = "model"
     _tied_weights_keys = {"lm_head.weight": "model.embed_tokens.weight"}  # noqa: RUF012  # transformers' own form
     _keep_in_fp32_modules_strict = ["attn_layernorm", "mlp_layernorm", "q_norm", "k_norm", "norm"]  # noqa: RUF012
-    _no_split_modules = ["Block"]  # noqa: RUF012
+    _no_split_modules = ["TransformerLayer"]  # noqa: RUF012
 
     def __init__(self, config: GiddConfig) -> None:
         super().__init__(config)

@@ -108,7 +108,6 @@ def test_attention_masks_of_esolm_and_block_diffusion() -> None:
     expected = facts("esolm")
     length, cutoffs = expected["length"], torch.tensor(expected["cutoffs"])
     ours = {
-        "mixed": attention_masks.masked_bidirectional(length, cutoffs),
         "mixed2": attention_masks.clean_bidirectional(length, cutoffs),
         "seq_causal": attention_masks.sequential(length)[None],
         "seq_prefix_lm": attention_masks.sequential_prefix(length, cutoffs),

@@ -148,8 +148,8 @@ def test_soft_inputs_are_mixtures_of_embeddings() -> None:
 
 def test_the_network_is_told_sigma() -> None:
     lam = torch.tensor([[0.0, 0.0], [-3.0, -3.0]])
-    assert torch.allclose(get("duo", 11, 3).told(lam)[:, 0], -torch.sigmoid(lam[:, 0]).log())
-    assert not get("masked", 11, 3).told(lam).any()
+    assert torch.allclose(get("duo", 11, 3).condition(lam)[:, 0], -torch.sigmoid(lam[:, 0]).log())
+    assert not get("masked", 11, 3).condition(lam).any()
 
 
 @pytest.mark.parametrize(

@@ -70,7 +70,7 @@ def test_sequential_rows_do_not_see_what_they_predict() -> None:
     batch = next(
         c
         for c in (family.corrupt(x, np.array([i]), 0) for i in range(99))
-        if c.beside_B is not None and c.beside_B.all()
+        if c.reads_clean_B is not None and c.reads_clean_B.all()
     )
     assert batch.clean_BL is not None
     states = hidden_states(model, family, batch)
@@ -90,8 +90,8 @@ def test_mixed_batches_are_rows_read_apart() -> None:
     model = random_network(V, length, causal=True)
     x = torch.randint(4, V, (12, length), generator=torch.Generator().manual_seed(0))
     whole = family.corrupt(x, np.arange(12), 3)
-    assert whole.beside_B is not None
-    assert 0 < int(whole.beside_B.sum()) < 12
+    assert whole.reads_clean_B is not None
+    assert 0 < int(whole.reads_clean_B.sum()) < 12
     states = hidden_states(model, family, whole)
     for i in range(12):
         alone = hidden_states(model, family, family.corrupt(x[i : i + 1], np.array([i]), 3))
@@ -101,9 +101,9 @@ def test_mixed_batches_are_rows_read_apart() -> None:
 def test_share_of_phases_and_cost() -> None:
     family = get("esolm", V, MASK, alpha_0=0.25)
     batch = family.corrupt(torch.full((4000, 4), 5), np.arange(4000), 0)
-    assert batch.beside_B is not None
-    assert float(batch.beside_B.double().mean()) == pytest.approx(0.75, abs=0.03)
-    assert float((batch.z_BL[batch.beside_B] == MASK).double().mean()) == pytest.approx(0.75, abs=0.02)
+    assert batch.reads_clean_B is not None
+    assert float(batch.reads_clean_B.double().mean()) == pytest.approx(0.75, abs=0.03)
+    assert float((batch.z_BL[batch.reads_clean_B] == MASK).double().mean()) == pytest.approx(0.75, abs=0.02)
     assert family.passes(16) == ((0.25, 1), (0.75, 2))
     assert get("esolm", V, MASK).passes(16) == ((1.0, 1),)
 
@@ -128,7 +128,6 @@ def test_golden_masks(shared) -> None:
     cutoffs, length = torch.from_numpy(golden["cutoffs"]), int(golden["seq_len"])
     expected = {
         "causal": attention_masks.causal(length)[None],
-        "mixed": attention_masks.masked_bidirectional(length, cutoffs),
         "mixed2": attention_masks.clean_bidirectional(length, cutoffs),
         "seq_causal": attention_masks.sequential(length)[None],
         "seq_prefix_lm": attention_masks.sequential_prefix(length, cutoffs),
@@ -142,13 +141,13 @@ def test_golden_orders(shared) -> None:
     golden = np.load(shared / "golden/esolm/masks.npz")
     masked = golden["z"] == 96
     u = np.random.default_rng(0).random(masked.shape)
-    for beside in (True, False):
-        order = reading_order(masked, np.full(len(masked), beside), u)
+    for sequential in (True, False):
+        order = reading_order(masked, np.full(len(masked), sequential), u)
         sorted_masks = np.take_along_axis(masked, order, 1)
         assert np.array_equal(sorted_masks, np.sort(masked, 1))
         for row, row_masked in zip(order, sorted_masks, strict=True):
             in_order = list(row[row_masked]) == sorted(row[row_masked])
-            assert in_order == beside or row_masked.sum() < 2
+            assert in_order == sequential or row_masked.sum() < 2
     left = np.broadcast_to(np.arange(masked.shape[1]) / masked.shape[1], masked.shape)
     assert np.array_equal(reading_order(masked, np.full(len(masked), True), left), golden["sort_idx_noshuffle"])
 

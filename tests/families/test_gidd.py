@@ -38,8 +38,8 @@ def test_masked_is_the_limit_of_the_general_formula() -> None:
     x = torch.randint(4, 11, (50,), generator=generator)
     z, lam = torch.full((50,), 3), torch.linspace(-8, 8, 50, dtype=torch.float64)
     short, general = Gidd(11, 3), Gidd(11, 3, shift=-30.0)
-    assert short.is_masked
-    assert not general.is_masked
+    assert short.absorbing
+    assert not general.absorbing
     assert torch.allclose(short.bound(logits, x, z, lam), general.bound(logits, x, z, lam), rtol=1e-7)
 
 

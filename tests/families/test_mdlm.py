@@ -8,6 +8,7 @@ import torch
 
 from difflaw.errors import InputError
 from difflaw.families import get
+from difflaw.noise.conditioning import Conditioning
 
 
 @pytest.mark.parametrize("name", ["loglinear", "cosine"])
@@ -61,6 +62,42 @@ def test_loss_is_the_bound_without_its_weight() -> None:
     assert torch.allclose(family.bound(logits, x, z, lam) * t, family.loss(logits, x, z, lam))
     elbo = get("mdlm", 11, 3, objective="elbo")
     assert torch.equal(elbo.loss(logits, x, z, lam), family.bound(logits, x, z, lam))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("preset", ["none", "intended"])
+def test_its_process_is_that_of_masked_noise_bit_for_bit(dtype: torch.dtype, preset: str) -> None:
+    """Two files, one process: the same draws, and the same arithmetic in the reverse step."""
+    options = {"conditioning": Conditioning.preset(preset)}
+    ours, theirs = get("mdlm", 23, 3, **options), get("masked", 23, 3, **options)
+    x = torch.randint(4, 23, (6, 24), generator=torch.Generator().manual_seed(0))
+    index, lam = np.arange(6), np.linspace(-9, 9, 6)
+    for one, other in (
+        (ours.corrupt(x, index, 7), theirs.corrupt(x, index, 7)),
+        (ours.corrupt_at(x, lam, index, 7), theirs.corrupt_at(x, lam, index, 7)),
+    ):
+        for part in ("x_BL", "z_BL", "log_snr_BL", "noised_BL"):
+            assert torch.equal(getattr(one, part), getattr(other, part)), part
+    z = ours.corrupt_at(x, lam, index, 7).z_BL
+    logits = torch.randn(6, 24, 23, generator=torch.Generator().manual_seed(1)).to(dtype)
+    logits[0, :, 5] = -torch.inf
+    for t, s in ((-9.0, 9.0), (-1.0, 2.0), (3.0, float("inf"))):
+        assert torch.equal(ours.reverse(logits, z, t, s), theirs.reverse(logits, z, t, s))
+        level = torch.full(z.shape, s, dtype=dtype)
+        assert torch.equal(ours.noise_at(z, level), theirs.noise_at(z, level))
+        assert torch.equal(ours.posterior(logits, z, t), theirs.posterior(logits, z, t))
+
+
+def test_a_mask_goes_where_the_equation_says() -> None:
+    """(α_s-α_t)/(1-α_t)·x̂ to each token, (1-α_s)/(1-α_t) of staying; what is visible stays."""
+    family = get("mdlm", 11, 3)
+    logits = torch.randn(1, 2, 11, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    alpha_t, alpha_s = (float(torch.sigmoid(torch.tensor(lam, dtype=torch.float64))) for lam in (-1.0, 0.5))
+    found = family.reverse(logits, torch.tensor([[3, 7]]), -1.0, 0.5)[0]
+    expected = (alpha_s - alpha_t) / (1 - alpha_t) * family.predict(logits)[0, 0]
+    expected[3] = (1 - alpha_s) / (1 - alpha_t)
+    assert torch.allclose(found[0], expected, rtol=1e-12)
+    assert torch.equal(found[1], torch.eye(11, dtype=torch.float64)[7])
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from difflaw.model import fused_loss as priced
-from difflaw.model.fused_loss import priced_loss, rows_of_chunks
+from difflaw.model import fused_loss as module
+from difflaw.model.fused_loss import fused_loss, rows_of_chunks
 from difflaw.model.head import TokenNumbers
 from difflaw.training.engine import compiler
 
@@ -59,13 +59,13 @@ def ours(kind: str, **options) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor
     x, z, log_ratio, hidden, weight = inputs()
     hidden.requires_grad_(), weight.requires_grad_()
 
-    def price(n: TokenNumbers, rows: slice) -> torch.Tensor:
+    def token_loss(n: TokenNumbers, rows: slice) -> torch.Tensor:
         if n.log_p_z is None or n.excess is None:
             return n.log_p_x.square() / 10 * torch.arange(T)[rows]
         return loss_of(n.log_p_x, n.log_p_z, n.excess, log_ratio[rows], z[rows] == MASK, torch.arange(T)[rows])
 
     more = {} if kind == "x" else {"z": z, "log_ratio": log_ratio}
-    loss, numbers = priced_loss(hidden, weight, 0.5, x, MASK, price, **more, **options)
+    loss, numbers = fused_loss(hidden, weight, 0.5, x, MASK, token_loss, **more, **options)
     assert not numbers.log_p_x.requires_grad
     (3.0 * loss).backward()
     assert hidden.grad is not None
@@ -82,39 +82,39 @@ def assert_close(found, expected, relative: float) -> None:
 @pytest.mark.parametrize("kind", ["x", "all three"])
 @pytest.mark.parametrize("rows", [7, 512])
 def test_loss_and_gradient(monkeypatch, kind: str, rows: int) -> None:
-    monkeypatch.setattr(priced, "LEAST_ROWS", rows)
-    monkeypatch.setattr(priced, "CHUNK_ELEMENTS", 1)
+    monkeypatch.setattr(module, "LEAST_ROWS", rows)
+    monkeypatch.setattr(module, "CHUNK_ELEMENTS", 1)
     assert_close(ours(kind), plain(kind), 2e-6)
 
 
 @needs_compiler
 @pytest.mark.parametrize("kind", ["x", "all three"])
 def test_compiled_passes_say_the_same(monkeypatch, kind: str) -> None:
-    monkeypatch.setattr(priced, "LEAST_ROWS", 11)
-    monkeypatch.setattr(priced, "CHUNK_ELEMENTS", 1)
+    monkeypatch.setattr(module, "LEAST_ROWS", 11)
+    monkeypatch.setattr(module, "CHUNK_ELEMENTS", 1)
     assert_close(ours(kind, compiled=True), plain(kind), 2e-6)
 
 
 @pytest.mark.parametrize("kind", ["x", "all three"])
 @pytest.mark.parametrize("compiled", [False, pytest.param(True, marks=needs_compiler)])
 def test_z_loss(monkeypatch, kind: str, compiled: bool) -> None:
-    monkeypatch.setattr(priced, "LEAST_ROWS", 11)
-    monkeypatch.setattr(priced, "CHUNK_ELEMENTS", 1)
+    monkeypatch.setattr(module, "LEAST_ROWS", 11)
+    monkeypatch.setattr(module, "CHUNK_ELEMENTS", 1)
     assert_close(ours(kind, compiled=compiled, z_loss=z_weights()), plain(kind, z_loss=True), 2e-6)
 
 
 @pytest.mark.parametrize("held", [0, 1 << 24])
 def test_bfloat16_products_are_off_by_their_rounding_alone(monkeypatch, held: int) -> None:
     """A large output matrix is rounded block by block, a small one once."""
-    monkeypatch.setattr(priced, "VOCABULARY_BLOCK", 64)
-    monkeypatch.setattr(priced, "HELD_TWICE", held)
+    monkeypatch.setattr(module, "VOCABULARY_BLOCK", 64)
+    monkeypatch.setattr(module, "HELD_TWICE", held)
     for kind in ("x", "all three"):
         assert_close(ours(kind, matmul=torch.bfloat16), plain(kind), 2e-2)
 
 
 def test_no_token_at_all() -> None:
     hidden, weight = torch.zeros(0, D, requires_grad=True), torch.randn(V, D, requires_grad=True)
-    loss, numbers = priced_loss(hidden, weight, 1.0, torch.zeros(0, dtype=torch.long), MASK, lambda n, rows: -n.log_p_x)
+    loss, numbers = fused_loss(hidden, weight, 1.0, torch.zeros(0, dtype=torch.long), MASK, lambda n, rows: -n.log_p_x)
     loss.backward()
     assert float(loss.detach()) == 0.0
     assert numbers.log_p_x.numel() == 0
@@ -126,4 +126,4 @@ def test_no_token_at_all() -> None:
 def test_chunks_cover_every_row_and_fit(tokens: int, vocabulary: int, each: int) -> None:
     chunks = rows_of_chunks(tokens, vocabulary, each)
     assert [row for chunk in chunks for row in range(chunk.start, chunk.stop)] == list(range(tokens))
-    assert all((chunk.stop - chunk.start) * vocabulary * each <= priced.LARGEST for chunk in chunks)
+    assert all((chunk.stop - chunk.start) * vocabulary * each <= module.LARGEST for chunk in chunks)

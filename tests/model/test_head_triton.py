@@ -11,9 +11,9 @@ from types import ModuleType
 import pytest
 import torch
 
-from difflaw.model import fused_loss as priced
+from difflaw.model import fused_loss as module
 from difflaw.model.head_passes import Fused, Wanted, row_sums, take_out
-from difflaw.model.head_passes import pull_through as plain_pull
+from difflaw.model.head_passes import backward_pass as plain_backward
 from tests.model import test_fused_loss as loss
 
 if importlib.util.find_spec("triton") is None:
@@ -60,8 +60,8 @@ def test_passes(kernels, dtype: torch.dtype, with_ratio: bool) -> None:
             torch.testing.assert_close(ours.double(), theirs, rtol=2e-4, atol=1e-30)
     pull = torch.randn(T, 1, generator=g)
     bent = torch.randn(T, 1, generator=g) if with_ratio else None
-    expected = plain_pull(p_TV, wide, pull.double(), None if bent is None else bent.double())
-    kernels.pull_through(logits, found.top, found.total, ratio, pull, bent)
+    expected = plain_backward(p_TV, wide, pull.double(), None if bent is None else bent.double())
+    kernels.backward_pass(logits, found.top, found.total, ratio, pull, bent)
     error = (logits.double() - expected).norm() / expected.norm()
     assert float(error) < (2e-6 if dtype == torch.float32 else 5e-3)
 
@@ -69,8 +69,8 @@ def test_passes(kernels, dtype: torch.dtype, with_ratio: bool) -> None:
 @interpreted
 @pytest.mark.parametrize("kind", ["x", "all three"])
 def test_loss_and_gradient(kernels, monkeypatch, kind: str) -> None:
-    passes = Fused(kernels.row_sums, kernels.pull_through)
-    monkeypatch.setattr(priced, "fused", lambda device, compiled: passes)
-    monkeypatch.setattr(priced, "LEAST_ROWS", 11)
-    monkeypatch.setattr(priced, "CHUNK_ELEMENTS", 1)
+    passes = Fused(kernels.row_sums, kernels.backward_pass)
+    monkeypatch.setattr(module, "fused", lambda device, compiled: passes)
+    monkeypatch.setattr(module, "LEAST_ROWS", 11)
+    monkeypatch.setattr(module, "CHUNK_ELEMENTS", 1)
     loss.assert_close(loss.ours(kind, z_loss=loss.z_weights()), loss.plain(kind, z_loss=True), 5e-6)

@@ -6,9 +6,9 @@ import pytest
 
 from difflaw.errors import InputError
 from difflaw.families import FAMILIES, get
+from difflaw.families.registry import reads_clean_copy
 from difflaw.ladder.plan import model_config
 from difflaw.ladder.single import TrainConfig
-from difflaw.planning.family_names import ONE_PASS
 from difflaw.planning.recommend import counter, forecasts_for, recommend, train_config, write_train_config
 from difflaw.planning.request import Ask
 from difflaw.planning.shapes import Shape
@@ -43,11 +43,13 @@ def test_every_plan_is_a_config_that_train_accepts(law, ask, tmp_path):
         assert "arXiv" in path.read_text()
 
 
-def test_single_pass_families_are_just_those():
+def test_families_declare_whether_a_pass_costs_more():
     for name in FAMILIES:
-        if name in ONE_PASS:
+        if not reads_clean_copy(name):
             assert get(name, 64, 3).passes(128) == ((1.0, 1),), name
-    assert "block" not in ONE_PASS
+    assert reads_clean_copy("block")
+    assert reads_clean_copy("bd3lm")
+    assert not reads_clean_copy("uniform")
 
 
 def test_counts_are_the_accounts(tmp_path):

@@ -28,12 +28,12 @@ class Sampled:
     pad_id: int = PAD_ID
 
 
-def make(name: str, context: int = 24, *, apart: bool = True, tokenizer: Any = None, **options: Any) -> Sampled:
-    """A random network of the family over 23 ids; ``apart``: trained with clean prompts."""
+def make(name: str, context: int = 24, *, isolated: bool = True, tokenizer: Any = None, **options: Any) -> Sampled:
+    """A random network of the family over 23 ids; ``isolated``: trained with clean prompts."""
     shape = {key: options.pop(key) for key in ("adaln", "seed") if key in options}
     vocabulary = tokenizer.get_vocab_size() if tokenizer else VOCABULARY
     if name == "block":
         options = {"block_length": 4, **options}
-    conditioning = Conditioning(prompt_probability=0.2 if apart else 0.0)
+    conditioning = Conditioning(prompt_probability=0.2 if isolated else 0.0)
     family = get(name, vocabulary, MASK_ID, conditioning=conditioning, **options)
     return Sampled(random_network(vocabulary, context, causal=family.causal, **shape).eval(), family, tokenizer)

@@ -1,4 +1,4 @@
-"""Samplers on a source that can be enumerated: the oracle in the network's place, and how far the result is from it."""
+"""Samplers on an enumerable source: the oracle in the network's place, and how far the result is from it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ WEIGHTS = torch.tensor([VOCABULARY ** (POSITIONS - 1 - l) for l in range(POSITIO
 class Oracle:
     """p(x_l | all other tokens of z at λ), from the source itself."""
 
-    hears_noise = True
+    noise_conditioned = True
 
     def __init__(self, family: Family, p: Tensor) -> None:
         self._family, self._p = family, p

@@ -1,4 +1,4 @@
-"""Every sampler that claims to be exact draws from the joint distribution, given an exact network."""
+"""Every sampler that claims to be exact draws from the joint distribution, when the network is exact."""
 
 from __future__ import annotations
 

@@ -8,11 +8,10 @@ import torch
 from difflaw.data.tokenizer import train_tokenizer
 from difflaw.errors import InputError
 from difflaw.sample import generate
-from difflaw.sample.registry import names
 from tests.sample.helpers import FAMILIES, make
 
 PROMPTS = [[5, 6, 7, 8, 9], [10], [], [11, 12]]
-EVERY = [(family, sampler) for family in FAMILIES for sampler in names(make(family).family)]
+EVERY = [(family, sampler) for family in FAMILIES for sampler in make(family).family.samplers]
 FREE = ("left-to-right", "entropy-bounded", "first-hitting")
 
 
@@ -54,17 +53,17 @@ def test_cache_padding_and_company_change_nothing(family: str, sampler: str) -> 
 @pytest.mark.parametrize("family", ["masked", "uniform", "mdlm", "duo"])
 def test_trained_without_prompts_everything_is_read_together(family: str) -> None:
     """No rule for clean tokens, so nothing is cached; padding still leaks nowhere."""
-    model = soft(family, apart=False)
+    model = soft(family, isolated=False)
     together = generate(model, PROMPTS, max_tokens=9, steps=6)
     for row, prompt in enumerate(PROMPTS):
         alone = generate(model, [prompt], rows=[row], max_tokens=9, steps=6)
         assert torch.equal(together.tokens[row, : len(prompt) + 9], alone.tokens[0])
-    apart = generate(model, PROMPTS, max_tokens=9, steps=6, prompt_apart=True)
-    assert not torch.equal(together.tokens, apart.tokens)
+    isolated = generate(model, PROMPTS, max_tokens=9, steps=6, isolate_prompt=True)
+    assert not torch.equal(together.tokens, isolated.tokens)
 
 
-def test_a_network_that_hears_noise() -> None:
-    """Duo with adaLN is told σ, per token where prompts are clean; cached and uncached agree."""
+def test_a_network_conditioned_on_noise() -> None:
+    """Duo with adaLN reads σ, per token where prompts are clean; cached and uncached agree."""
     model = soft("duo", adaln=True)
     how = {"max_tokens": 9, "steps": 6, "seed": 1}
     assert torch.equal(

@@ -25,7 +25,7 @@ from tests.sample.helpers import Sampled
 class Fixed:
     """The same logits whatever is asked."""
 
-    hears_noise = False
+    noise_conditioned = False
 
     def __init__(self, logits) -> None:
         self._logits = logits
@@ -97,7 +97,7 @@ def test_whole_generation(shared, monkeypatch, config: str, method: str, schedul
         min_tokens=int(golden["min_length"]),
         temperature=float(golden["temperature"]),
         tokens_per_step=1 if method == "adaptive" else None,
-        prompt_apart=True,
+        isolate_prompt=True,
         whole_context=True,
         cache=cache,
         watch=frames.append,

@@ -135,10 +135,10 @@ def test_a_network_told_lambda_hears_it(make_run) -> None:
     z = torch.arange(12)[None]
     quiet, loud = torch.tensor([[4.0]]), torch.tensor([[-4.0]])
     assert torch.equal(loaded.logits(z, log_snr_BL=quiet), loaded.logits(z, log_snr_BL=quiet))
-    told = loaded.family.told(quiet.expand(1, 12))
+    told = loaded.family.condition(quiet.expand(1, 12))
     expected = loaded.model.logits(z, sigma=told)
     assert torch.equal(loaded.logits(z, log_snr_BL=quiet), expected)
-    heard = not torch.equal(told, loaded.family.told(loud.expand(1, 12)))
+    heard = not torch.equal(told, loaded.family.condition(loud.expand(1, 12)))
     assert heard != torch.equal(loaded.logits(z, log_snr_BL=quiet), loaded.logits(z, log_snr_BL=loud))
     with pytest.raises(InputError, match="float32 only"):
         difflaw.load(make_run("told2", family="duo", adaln=True), dtype="bfloat16")

@@ -149,7 +149,7 @@ def _options(given: list[str]) -> dict[str, Any]:
     from difflaw.errors import InputError
     from difflaw.sample import generate
 
-    taken = set(signature(generate).parameters) - {"bos", "cache", "prompt_apart", "stop_at_eos", "whole_context"}
+    taken = set(signature(generate).parameters) - {"bos", "cache", "isolate_prompt", "stop_at_eos", "whole_context"}
     found = {}
     for pair in given:
         key, equals, value = pair.partition("=")

@@ -1,4 +1,4 @@
-"""Who may attend to whom in Eso-LM and block diffusion, True = may (facts: beyond-masked §1.5, §3.3).
+"""Who may attend to whom in Eso-LM and block diffusion, True = may (2506.01928, 2503.09573).
 
 Axes are (query, key), or (row, query, key) where a cutoff per row is given; the cutoff is the number of clean tokens,
 which come first. Masks over 2L positions are for one pass over [z ; clean].
@@ -21,12 +21,6 @@ def clean_bidirectional(length: int, cutoff_B: Tensor) -> Tensor:
     """Causal, and the clean tokens see one another, (B, L, L): Eso-LM's variant A (``mixed2`` in its code)."""
     clean = torch.arange(length, device=cutoff_B.device) < cutoff_B[:, None]
     return causal(length).to(cutoff_B.device) | (clean[:, :, None] & clean[:, None, :])
-
-
-def masked_bidirectional(length: int, cutoff_B: Tensor) -> Tensor:
-    """Causal, and masked tokens see everything, (B, L, L) (``mixed``)."""
-    masked = torch.arange(length, device=cutoff_B.device) >= cutoff_B[:, None]
-    return causal(length).to(cutoff_B.device) | masked[:, :, None]
 
 
 @lru_cache(maxsize=8)

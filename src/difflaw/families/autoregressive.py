@@ -21,6 +21,9 @@ class Autoregressive(Family):
     """-log p(x_l | x_<l); there is no noise, so loss and bound are the same number."""
 
     name: ClassVar[str] = "autoregressive"
+    aliases: ClassVar[tuple[str, ...]] = ("ar",)
+    styles: ClassVar[dict[str, tuple[str, str, str]]] = {"autoregressive": ("#141414", "s", "square")}
+    paper: ClassVar[str] = "autoregressive baseline"
     causal: ClassVar[bool] = True
     can_infill: ClassVar[bool] = False
     exact: bool = True
@@ -55,4 +58,9 @@ class Autoregressive(Family):
             raise InputError("z: holds the mask; autoregressive predicts the next token only and cannot fill in")
         return self.predict(logits_BLV)
 
-    # -- what the network is told: nothing ------------------------------------------------------------------------
+    # -- samplers; condition: none --------------------------------------------------------------------------------
+
+    @property
+    def samplers(self) -> tuple[str, ...]:
+        """The one there is."""
+        return ("left-to-right",)

@@ -1,4 +1,7 @@
-"""What every family says, in this order: forward process, training loss, bound, reverse step, what it is told.
+"""What every family says, in this order: itself, forward process, loss, bound, reverse step, samplers, condition.
+
+Whatever the rest of the package does differently for one family than for another is asked here, so that a family is
+added by writing its class (`difflaw.families.register` makes one from elsewhere known): no other file lists them.
 
 A family turns the three numbers a token of `model.head` into its loss and its bound, so no family file holds a
 vocabulary-wide sum. Shapes: B sequences, L positions, V vocabulary; λ is the log-SNR.
@@ -8,7 +11,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -39,9 +42,9 @@ class Corrupted:
     """Where each token stands in the text; None is 0 … L-1."""
     clean_BL: Tensor | None = None
     """A clean copy of the sequence, read behind z: one pass over [z ; clean], of which the first L outputs count."""
-    beside_B: Tensor | None = None
-    """Rows (B,) that read the clean copy; None is all of them, when there is one."""
-    beside_attention: Tensor | None = None
+    reads_clean_B: Tensor | None = None
+    """Rows (B,) that read [z ; clean copy]; None is all of them, when there is a copy."""
+    clean_copy_attention: Tensor | None = None
     """(2L, 2L) for the rows that read [z ; clean]."""
     soft: SoftTokens | None = None
     """What the network reads in place of z's embeddings (Duo's curriculum)."""
@@ -52,13 +55,42 @@ class Corrupted:
 class Family(ABC):
     """A way to model text. Frozen after construction; every method is pure."""
 
+    # -- what it is: the first six are literals, which `families.registry` can read without loading torch -------
+
     name: ClassVar[str]
+    aliases: ClassVar[tuple[str, ...]] = ()
+    """Other spellings of its name."""
+    variants: ClassVar[dict[str, dict[str, Any]]] = {}
+    """Names of its own for some of its options: what a ladder calls ``masked`` is GIDD's {"noise_type": "masked"}."""
+    styles: ClassVar[dict[str, tuple[str, str, str]]] = {}
+    """How figures draw it, by its name or its variants': hex colour, marker in matplotlib's and in plotly's words."""
+    paper: ClassVar[str] = ""
+    """One line for the model card: what it is, and the paper."""
+    reads_clean_copy: ClassVar[bool] = False
+    """Whether some rows read [z ; clean copy], twice the positions: `passes` says how many."""
     causal: ClassVar[bool] = False
     """Whether the network runs with causal attention."""
     can_infill: ClassVar[bool] = True
     """Whether any set of positions can be given and the rest filled in."""
     exact: bool = False
     """Whether the bound is the exact negative log-likelihood, with no noise to draw."""
+    block_length: int | None = None
+    """Tokens of a block, where the network itself reads and writes in blocks."""
+
+    @property
+    def described(self) -> str:
+        """What messages call it; its name, and the option that matters most, if any."""
+        return self.name
+
+    @property
+    def absorbing(self) -> bool:
+        """Whether noise is nothing but masks, so that what is written stays and only masks carry loss."""
+        return False
+
+    @property
+    def published_shift(self) -> float:
+        """Value of ``noise_type`` in an export's config: GIDD's shift, or the nearest to it (±1000 are the ends)."""
+        return -1000.0
 
     def __init__(
         self,
@@ -144,14 +176,24 @@ class Family(ABC):
         """
 
     def predict(self, logits_BLV: Tensor) -> Tensor:
-        """Softmax with the mask suppressed, (B, L, V): the posterior of each token given all *others* (design §4.2)."""
+        """Softmax with the mask suppressed, (B, L, V): what each token is, given all *others*.
+
+        Derivation: docs/derivations.md#leave-one-out.
+        """
         logits = logits_BLV.clone()
         logits[..., self.mask_id] = -torch.inf
         return logits.softmax(-1)
 
-    # -- what the network is told -----------------------------------------------------------------------------
+    # -- samplers -----------------------------------------------------------------------------------------------
 
-    def told(self, log_snr_BL: Tensor) -> Tensor:
+    @property
+    @abstractmethod
+    def samplers(self) -> tuple[str, ...]:
+        """Names in `sample.registry` of the samplers that can write for it, its default first."""
+
+    # -- condition: what the network reads besides tokens -------------------------------------------------------
+
+    def condition(self, log_snr_BL: Tensor) -> Tensor:
         """σ for a backbone with adaLN, (B, 1) or (B, L); zero by default, which makes adaLN a learned constant."""
         return torch.zeros_like(log_snr_BL[:, :1])
 

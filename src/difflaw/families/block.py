@@ -26,6 +26,11 @@ class Block(Mdlm):
     """Blocks of ``block_length`` tokens from left to right, masked diffusion inside each."""
 
     name: ClassVar[str] = "block"
+    aliases: ClassVar[tuple[str, ...]] = ("bd3lm", "bd3-lm", "block-diffusion")
+    styles: ClassVar[dict[str, tuple[str, str, str]]] = {"block": ("#828282", "<", "triangle-left")}
+    paper: ClassVar[str] = "block diffusion, 2503.09573"
+    reads_clean_copy: ClassVar[bool] = True
+    block_length: int
 
     def __init__(
         self,
@@ -47,7 +52,7 @@ class Block(Mdlm):
         self.block_length = block_length
         self.exact = self.block_length == 1
 
-    # -- forward process: masks with probability 1 - α, one λ per block; the clean copy beside -----------------------
+    # -- forward process: masks with probability 1 - α, one λ per block; a clean copy read behind z -----------------
 
     def corrupt(self, x_BL: Tensor, sample_index_B: Tensor | np.ndarray, seed: int) -> Corrupted:
         """A training batch: λ per block, prompts and empty tokens as in every family."""
@@ -56,7 +61,7 @@ class Block(Mdlm):
         noised = self.conditioning.noised(length, index, seed)
         u = uniforms(seed, Stream.LOG_SNR, index, 1 + self.blocks(length))[:, 1:]
         log_snr = np.repeat(self.span.from_uniform(u), self.block_length, axis=1)
-        return self._beside(x, noised, log_snr, index, seed, x_BL.device)
+        return self._with_clean_copy(x, noised, log_snr, index, seed, x_BL.device)
 
     def corrupt_at(self, x_BL: Tensor, log_snr_B: np.ndarray, sample_index_B: np.ndarray, seed: int) -> Corrupted:
         """All blocks at one given λ a sequence: unbiased, since the bound is a sum over blocks."""
@@ -64,9 +69,9 @@ class Block(Mdlm):
         x = x_BL.cpu().numpy()
         self.blocks(x.shape[1])
         log_snr = np.repeat(np.asarray(log_snr_B, dtype=np.float64)[:, None], x.shape[1], 1)
-        return self._beside(x, np.ones(x.shape, bool), log_snr, np.asarray(sample_index_B), seed, x_BL.device)
+        return self._with_clean_copy(x, np.ones(x.shape, bool), log_snr, np.asarray(sample_index_B), seed, x_BL.device)
 
-    def _beside(
+    def _with_clean_copy(
         self, x: np.ndarray, noised: np.ndarray, log_snr: np.ndarray, index: np.ndarray, seed: int, device: torch.device
     ) -> Corrupted:
         if self.exact:
@@ -80,7 +85,7 @@ class Block(Mdlm):
             log_snr_BL=torch.from_numpy(log_snr).to(device, torch.float32),
             noised_BL=torch.from_numpy(noised).to(device),
             clean_BL=clean if several else None,
-            beside_attention=block_diffusion(length, self.block_length).to(device) if several else None,
+            clean_copy_attention=block_diffusion(length, self.block_length).to(device) if several else None,
         )
 
     def blocks(self, length: int) -> int:
@@ -97,4 +102,4 @@ class Block(Mdlm):
         return ((1.0, 2 if self.blocks(context) > 1 else 1),)
 
     # -- training loss, bound: MDLM's on each block; reverse step: MDLM's inside the block that is being written;
-    #    what the network is told: nothing
+    #    condition: none

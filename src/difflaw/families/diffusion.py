@@ -1,4 +1,8 @@
-"""The frame of every diffusion family's forward process: empty tokens, clean prompts, λ, then its own noise."""
+"""The frame of every diffusion family: empty tokens, clean prompts, λ, then its own noise; where sampling starts.
+
+A family of this kind says `sample` and `noise_at` (its forward process q_λ), `prior` (what q_λ tends to), its loss, its
+bound and its reverse step. Shapes: B sequences, L positions, V vocabulary.
+"""
 
 from __future__ import annotations
 
@@ -12,9 +16,12 @@ from difflaw.families.base import Corrupted, Family
 from difflaw.families.leave_one_out import to_leave_one_out, to_posterior
 from difflaw.noise.conditioning import prompt_attention
 
+TOKENWISE = ("ancestral", "greedy-tail", "adaptive", "psi")
+"""Samplers that need nothing but a reverse step."""
+
 
 class Diffusion(Family):
-    """A family that draws z ~ q_λ(·|x) token by token; all it must say is `sample`."""
+    """A family that draws z ~ q_λ(·|x) = α·1[z = x] + (1-α)·π_λ(z) token by token."""
 
     @abstractmethod
     def sample(self, x: np.ndarray, log_snr: np.ndarray, index: np.ndarray, seed: int) -> np.ndarray:
@@ -24,8 +31,21 @@ class Diffusion(Family):
     def noise_at(self, z_BL: Tensor, log_snr_BL: Tensor) -> Tensor:
         """(1-α)·π_λ(z): the chance that noise makes z, (B, L), in λ's float type."""
 
+    @abstractmethod
+    def prior(self, token_u: Tensor, kind_u: Tensor) -> Tensor:
+        """Tokens (B, N) from π at the lowest λ of `span`, what sampling starts from, from two uniforms a place.
+
+        ``token_u`` says which random token, ``kind_u`` whether mask or random token; float64 in [0, 1), (B, N) each.
+        """
+
+    @property
+    def samplers(self) -> tuple[str, ...]:
+        """Token-wise ones, and those for masks alone or for text in which any token may be revised."""
+        more = ("entropy-bounded", "remdm", "first-hitting") if self.absorbing else ("self-correction",)
+        return (*TOKENWISE, *more)
+
     def posterior(self, logits_BLV: Tensor, z_BL: Tensor, log_snr: Tensor | float) -> Tensor:
-        """p(x_l | all of z), (B, L, V): `predict`, which leaves z_l out, times q(z_l|x) (design: ground truth 2)."""
+        """p(x_l | all of z), (B, L, V): `predict`, which leaves z_l out, times q(z_l|x) (Bayes)."""
         lam = torch.as_tensor(log_snr, device=z_BL.device).to(logits_BLV.dtype).expand(z_BL.shape)
         return to_posterior(self.predict(logits_BLV), z_BL, torch.sigmoid(lam), self.noise_at(z_BL, lam))
 
@@ -35,7 +55,10 @@ class Diffusion(Family):
         return to_leave_one_out(posterior_BLV, z_BL, torch.sigmoid(lam), self.noise_at(z_BL, lam))
 
     def corrupt(self, x_BL: Tensor, sample_index_B: Tensor | np.ndarray, seed: int) -> Corrupted:
-        """A training batch on x's device (2512.10858 facts §3.1)."""
+        """A training batch on x's device, in the order of 2512.10858's code (_fn.py, prepare_batch).
+
+        Empty tokens go in, prompts are chosen, then λ is drawn and z from it; prompts stay clean, at the highest λ.
+        """
         index, device, length = np.asarray(sample_index_B), x_BL.device, x_BL.shape[1]
         x = self.conditioning.with_empty_tokens(x_BL.cpu().numpy(), self.pad_id, index, seed)
         noised = self.conditioning.noised(length, index, seed)

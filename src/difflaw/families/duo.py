@@ -1,8 +1,8 @@
 """Duo's base: uniform-state diffusion over all V ids, its ELBO in the stable form (2506.10892; 2602.15014 `DUO_BASE`).
 
 Notation: α = σ(λ), x̂ = p with the mask suppressed, c = (1-α)/V, r = α/c = V·e^λ. Noise may land on the mask id, which
-the network never predicts (facts: beyond-masked §0.8). The scaling study uses this base alone; Duo's own runs start
-with the curriculum of `families.duo_curriculum` and end with the distillation of `training.distillation`.
+the network never predicts (nor does it in the papers' code, algo.py). The scaling study uses this base alone; Duo's own
+runs start with the curriculum of `families.duo_curriculum` and end with the distillation of `training.distillation`.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from torch.nn.functional import softplus
 from difflaw.errors import InputError
 from difflaw.families.base import Corrupted
 from difflaw.families.diffusion import Diffusion
-from difflaw.families.divergences import divergences, sum_of_parts
 from difflaw.families.duo_curriculum import Curriculum, CurriculumDraw, draw
 from difflaw.model.head import TokenNumbers
 from difflaw.model.soft import SoftTokens
 from difflaw.noise.clock import LogSnrRange, sigmoid
 from difflaw.noise.conditioning import Conditioning
+from difflaw.noise.divergence import divergences, sum_of_parts
 from difflaw.noise.streams import Stream, uniforms
 
 
@@ -32,6 +32,8 @@ class Duo(Diffusion):
     """Every token jumps to any of the V ids alike; the network learns the leave-one-out posterior."""
 
     name: ClassVar[str] = "duo"
+    styles: ClassVar[dict[str, tuple[str, str, str]]] = {"duo": ("#8e24aa", "p", "pentagon")}
+    paper: ClassVar[str] = "uniform-state diffusion, 2506.10892"
 
     def __init__(
         self,
@@ -53,6 +55,11 @@ class Duo(Diffusion):
         super().__init__(vocab_size, mask_id, bos_id=bos_id, pad_id=pad_id, span=span, conditioning=conditioning)
         self.curriculum = Curriculum(curriculum, tau, gamma_min, gamma_max, top_k)
         self.run_sequences = run_sequences
+
+    @property
+    def published_shift(self) -> float:
+        """GIDD's uniform noise, which leaves out the mask's id but is else the same."""
+        return 1000.0
 
     # -- forward process: q(z|x) = α·1[z=x] + (1-α)/V ----------------------------------------------------------------
 
@@ -81,6 +88,10 @@ class Duo(Diffusion):
         """(1-α)/V, the same for every id."""
         return (torch.sigmoid(-log_snr_BL) / self.vocab_size).expand(z_BL.shape)
 
+    def prior(self, token_u: Tensor, kind_u: Tensor) -> Tensor:
+        """Any of the V ids, the mask's among them."""
+        return (token_u * self.vocab_size).long().clamp(max=self.vocab_size - 1)
+
     # -- what is needed from the vocabulary --------------------------------------------------------------------------
 
     @property
@@ -98,7 +109,7 @@ class Duo(Diffusion):
         """The bound's integrand: time is uniform, so λ is already drawn with density p(λ)."""
         return self.bound_of(numbers, x, z, log_snr)
 
-    # -- bound (facts: beyond-masked §1.3, there in time; |dλ/dt| = 1/(αβ) = 1/p(λ) for α = 1 - t) -------------------
+    # -- bound (docs/derivations.md#duo-bound; 2602.15014's code, algo.py `_nll_per_token`, has it in time) ----------
 
     def bound_of(self, numbers: TokenNumbers, x: Tensor, z: Tensor, log_snr: Tensor) -> Tensor:
         """w·(KL + IS)/p(λ)."""
@@ -126,9 +137,9 @@ class Duo(Diffusion):
         joint = q_s * likelihood
         return joint / joint.sum(-1, keepdim=True)
 
-    # -- what the network is told: σ, if it has adaLN to hear it ------------------------------------------------------
+    # -- condition: σ, read by a network with adaLN -------------------------------------------------------------------
 
-    def told(self, log_snr_BL: Tensor) -> Tensor:
+    def condition(self, log_snr_BL: Tensor) -> Tensor:
         """σ = -log α (2602.15014's network), one a sequence unless tokens have λ of their own."""
         own = self.conditioning.own_noise_probability > 0 or self.conditioning.prompt_probability > 0
         return softplus(-(log_snr_BL if own else log_snr_BL[:, :1]))

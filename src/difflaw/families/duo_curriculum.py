@@ -1,9 +1,9 @@
 """Duo's curriculum: the network first reads tempered softmaxes of a Gaussian latent, whose argmax is the noisy token.
 
-γ runs linearly over a short range; the discrete process under it is uniform-state with α = T(γ) (2506.10892; facts:
-beyond-masked §2). The loss stays the bound's integrand at λ = logit α. Since λ then has the density |dγ/dλ|/Δγ in
+γ runs linearly over a short range; the discrete process under it is uniform-state with α = T(γ) (2506.10892
+§4; its code: algo.py). The loss stays the bound's integrand at λ = logit α. Since λ then has the density |dγ/dλ|/Δγ in
 place of p(λ) = α(1-α), it is multiplied by p·Δγ·|dλ/dγ| = Δγ·|dα/dγ|, so that its mean is the bound's share of that
-range of λ.
+range of λ (docs/derivations.md#curriculum-weight).
 """
 
 from __future__ import annotations

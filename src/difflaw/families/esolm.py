@@ -8,7 +8,7 @@ The paper's two expectations become one over λ ~ p(λ): rows with α ≤ α₀ 
 
 since α'/(1-α)·dt = p(λ)dλ/(1-α) below α₀, and above it (1-α₀)·1/(1-α₀) = 1 counts the sequential sum once. α₀ = 1 is
 any-order masked diffusion (what 2602.15014 scales), α₀ = 0 autoregression. The paper instead puts half of the rows in
-each phase: another variance, the same bound.
+each phase: another variance, the same bound (docs/derivations.md#eso-lm-bound).
 """
 
 from __future__ import annotations
@@ -32,6 +32,10 @@ class EsoLm(Mdlm):
     """Causal attention over a shuffled sequence, so that sampling has one exact key-value cache in both phases."""
 
     name: ClassVar[str] = "esolm"
+    aliases: ClassVar[tuple[str, ...]] = ("eso-lm",)
+    styles: ClassVar[dict[str, tuple[str, str, str]]] = {"esolm": ("#8d6e32", "h", "hexagon")}
+    paper: ClassVar[str] = "masked diffusion and autoregression in one, 2506.01928"
+    reads_clean_copy: ClassVar[bool] = True
     causal: ClassVar[bool] = True
 
     def __init__(
@@ -63,7 +67,7 @@ class EsoLm(Mdlm):
     # -- forward process: masks with probability 1 - min(α, α₀), then an order of reading --------------------------
 
     def corrupt(self, x_BL: Tensor, sample_index_B: Tensor | np.ndarray, seed: int) -> Corrupted:
-        """Shuffled rows: clean tokens first, then masked ones, each with its position (facts §3.2).
+        """Shuffled rows: clean tokens first, then masked ones, each with its position (its code: algo.py).
 
         Prompts and empty tokens are as in every family; λ is one per sequence, since it decides the phase.
         """
@@ -91,20 +95,20 @@ class EsoLm(Mdlm):
     ) -> Corrupted:
         length = x.shape[1]
         alpha = sigmoid(log_snr_B)
-        beside = alpha > self.alpha_0 if self.alpha_0 > 0 else np.ones(len(x), dtype=bool)
+        sequential_rows = alpha > self.alpha_0 if self.alpha_0 > 0 else np.ones(len(x), dtype=bool)
         kept = uniforms(seed, Stream.CORRUPTION, index, 3, length)[:, 0] < np.minimum(alpha, self.alpha_0)[:, None]
         masked = noised & ~kept
-        order = reading_order(masked, beside, uniforms(seed, Stream.ORDER, index, length))
+        order = reading_order(masked, sequential_rows, uniforms(seed, Stream.ORDER, index, length))
         x, noised, masked = (np.take_along_axis(a, order, 1) for a in (x, noised, masked))
         clean_count = torch.from_numpy((~masked).sum(1)).to(device)
-        variant_a, any_beside = self.variant == "A", bool(beside.any())
+        variant_a, any_sequential = self.variant == "A", bool(sequential_rows.any())
         clean = torch.from_numpy(x).to(device)
-        attention = beside_attention = None
-        if variant_a and not beside.all():
-            attention = clean_bidirectional(length, clean_count[torch.from_numpy(~beside).to(device)])
-        if any_beside:
-            rows = torch.from_numpy(beside).to(device)
-            beside_attention = (
+        attention = clean_copy_attention = None
+        if variant_a and not sequential_rows.all():
+            attention = clean_bidirectional(length, clean_count[torch.from_numpy(~sequential_rows).to(device)])
+        if any_sequential:
+            rows = torch.from_numpy(sequential_rows).to(device)
+            clean_copy_attention = (
                 sequential_prefix(length, clean_count[rows]) if variant_a else sequential(length).to(device)
             )
         return Corrupted(
@@ -114,9 +118,9 @@ class EsoLm(Mdlm):
             noised_BL=torch.from_numpy(noised).to(device),
             attention=attention,
             positions_BL=torch.from_numpy(order).to(device),
-            clean_BL=clean if any_beside else None,
-            beside_B=torch.from_numpy(beside).to(device) if any_beside else None,
-            beside_attention=beside_attention,
+            clean_BL=clean if any_sequential else None,
+            reads_clean_B=torch.from_numpy(sequential_rows).to(device) if any_sequential else None,
+            clean_copy_attention=clean_copy_attention,
         )
 
     def passes(self, context: int) -> tuple[tuple[float, int], ...]:
@@ -139,7 +143,12 @@ class EsoLm(Mdlm):
         """1 - min(α, α₀), float64."""
         return super().masked_share(log_snr).clamp(min=1.0 - self.alpha_0)
 
-    # -- reverse step: MDLM's, on the shuffled sequence (facts §3.5); what the network is told: nothing
+    # -- reverse step: MDLM's, on the shuffled sequence (its code: algo.py; here `sample.two_phase`); condition: none --
+
+    @property
+    def samplers(self) -> tuple[str, ...]:
+        """Its own: attention is causal over the order of writing, which no other sampler keeps."""
+        return ("two-phase",)
 
 
 def reading_order(masked_BL: np.ndarray, sequential_B: np.ndarray, u_BL: np.ndarray) -> np.ndarray:

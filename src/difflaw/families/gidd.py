@@ -13,11 +13,10 @@ import torch
 from torch import Tensor
 
 from difflaw.families.diffusion import Diffusion
-from difflaw.families.divergences import divergences, sum_of_parts
 from difflaw.model.head import TokenNumbers
-from difflaw.noise.clock import LogSnrRange
+from difflaw.noise.clock import LogSnrRange, sigmoid
 from difflaw.noise.conditioning import Conditioning
-from difflaw.noise.divergence import h
+from difflaw.noise.divergence import divergences, h, sum_of_parts
 from difflaw.noise.mixing import NOISE_TYPES, HybridMixing
 from difflaw.noise.streams import Stream, uniforms
 
@@ -26,6 +25,21 @@ class Gidd(Diffusion):
     """The dial between masked and uniform diffusion: five named noise types, or any shift and scale in (0, 1]."""
 
     name: ClassVar[str] = "gidd"
+    variants: ClassVar[dict[str, dict[str, str]]] = {
+        "masked": {"noise_type": "masked"},
+        "low-uniform": {"noise_type": "low-uniform"},
+        "balanced": {"noise_type": "balanced"},
+        "high-uniform": {"noise_type": "high-uniform"},
+        "uniform": {"noise_type": "uniform"},
+    }
+    styles: ClassVar[dict[str, tuple[str, str, str]]] = {  # the paper's own colours
+        "masked": ("#3a4cc0", "o", "circle"),
+        "low-uniform": ("#8daffd", "v", "triangle-down"),
+        "balanced": ("#7adc79", "D", "diamond"),
+        "high-uniform": ("#f39879", "^", "triangle-up"),
+        "uniform": ("#b30326", "P", "cross"),
+    }
+    paper: ClassVar[str] = "hybrid diffusion, 2512.10858"
 
     def __init__(
         self,
@@ -56,6 +70,18 @@ class Gidd(Diffusion):
         self.mixing = HybridMixing(shift, vocab_size, mask_id, scale)
         self.beta_is_div, self.loss_weight_clip, self.log_snr_clip = beta_is_div, loss_weight_clip, log_snr_clip
 
+    @property
+    def described(self) -> str:
+        """Its name and what its noise is made of: masks, random tokens or both."""
+        low = torch.tensor(self.span.low, dtype=torch.float64)
+        all_random = float(self.mixing.log_uniform_share(low)) > -1e-9
+        return f"{self.name} with {'masked' if self.absorbing else 'uniform' if all_random else 'hybrid'} noise"
+
+    @property
+    def published_shift(self) -> float:
+        """The dial itself."""
+        return float(self.mixing.shift)
+
     # -- forward process: q_λ(z|x) = α·1[z=x] + (1-α)·π_λ(z) ------------------------------------------------------
 
     def sample(self, x: np.ndarray, log_snr: np.ndarray, index: np.ndarray, seed: int) -> np.ndarray:
@@ -70,21 +96,30 @@ class Gidd(Diffusion):
         pi = torch.where(z_BL == self.mask_id, on_mask, log_share.exp() / (self.vocab_size - 1))
         return torch.sigmoid(-log_snr_BL) * pi
 
+    def prior(self, token_u: Tensor, kind_u: Tensor) -> Tensor:
+        """π at the lowest λ: the mask with probability 1 - s, else one of the V - 1 ids that are not the mask."""
+        if self.absorbing:
+            return torch.full(token_u.shape, self.mask_id, dtype=torch.long, device=token_u.device)
+        token = (token_u * (self.vocab_size - 1)).long().clamp(max=self.vocab_size - 2)
+        token = token + (token >= self.mask_id)
+        share = float(sigmoid(np.float64(self.mixing.scale * self.span.low + self.mixing.shift)))
+        return torch.where(kind_u < share, token, torch.full_like(token, self.mask_id))
+
     # -- what is needed from the vocabulary -----------------------------------------------------------------------
 
     @property
-    def is_masked(self) -> bool:
+    def absorbing(self) -> bool:
         """S underflows to zero on the whole range: only masks carry loss, and log p[x] is enough."""
         return self.mixing.scale * self.span.high + self.mixing.shift < -700.0
 
     @property
     def reads_z(self) -> bool:
         """The Itakura-Saito part needs log p[z]."""
-        return not self.is_masked
+        return not self.absorbing
 
     def log_ratio(self, log_snr: Tensor) -> Tensor | None:
         """Log r (float64 inside: λ + log(V-1) - log s)."""
-        if self.is_masked:
+        if self.absorbing:
             return None
         lam = log_snr.double()
         return self.mixing.log_signal_ratio(lam) + (self._clipped(lam) - lam)
@@ -94,9 +129,9 @@ class Gidd(Diffusion):
 
     def scored(self, x: Tensor, z: Tensor) -> Tensor | None:
         """Masks alone, if noise makes nothing else."""
-        return z == self.mask_id if self.is_masked else None
+        return z == self.mask_id if self.absorbing else None
 
-    # -- training loss: w·(KL + β_is·IS), the NELBO integrand times p(λ) (facts §2.2) ------------------------------
+    # -- training loss: w·(KL + β_is·IS), the NELBO integrand times p(λ) (its code: loss.py) --------------------------
 
     def loss_of(self, numbers: TokenNumbers, x: Tensor, z: Tensor, log_snr: Tensor) -> Tensor:
         """w·KL + beta_is_div·w·IS per token."""
@@ -105,7 +140,7 @@ class Gidd(Diffusion):
             weight = weight.clamp(max=self.loss_weight_clip)
         return (weight * (kl + self.beta_is_div * itakura_saito)).to(numbers.log_p_x.dtype)
 
-    # -- bound: w·(KL + IS)/p(λ) (facts §2.1) ----------------------------------------------------------------------
+    # -- bound: w·(KL + IS)/p(λ) (docs/derivations.md#snr-bound) ---------------------------------------
 
     def bound_of(self, numbers: TokenNumbers, x: Tensor, z: Tensor, log_snr: Tensor) -> Tensor:
         """(w/p(λ))·(KL + IS) per token, no clips."""
@@ -122,13 +157,13 @@ class Gidd(Diffusion):
         """Weight w(λ, z, x), KL(Q‖P) and IS = ρ - log ρ - 1 at ρ = Q_z/P_z, float64, each the shape of x.
 
         w = (π-π')/(π + e^λ·1[z=x]) becomes 1 + scale·s on the mask, k = 1 - scale·(1-s) on other tokens, and
-        k/(1+r) where z = x; the divergences are those of `families.divergences`.
+        k/(1+r) where z = x; the divergences are those of `noise.divergence`.
         """
         lam, log_p_x = log_snr.double(), numbers.log_p_x.double()
         clipped = self._clipped(lam)
         alpha = torch.sigmoid(clipped)
         is_mask, is_clean, is_lost = z == self.mask_id, z == x, x == self.mask_id
-        if self.is_masked:  # c → 0: KL = -α log p[x] wherever it counts
+        if self.absorbing:  # c → 0: KL = -α log p[x] wherever it counts
             kl, itakura_saito = -alpha * log_p_x, torch.zeros_like(lam)
             weight = is_mask.double()
         else:
@@ -178,7 +213,7 @@ class Gidd(Diffusion):
         kl, itakura_saito = torch.where(is_lost, lost_kl, kl), torch.where(here, lost_is, itakura_saito)
         return weight, kl.masked_fill(never, 0.0), itakura_saito.masked_fill(never, 0.0)
 
-    # -- reverse step (facts §11.1) --------------------------------------------------------------------------------
+    # -- reverse step (its code: sampling.py) -----------------------------------------------------------------------
 
     def reverse(self, logits_BLV: Tensor, z_BL: Tensor, log_snr_t: Tensor | float, log_snr_s: Tensor | float) -> Tensor:
         """p(v) ∝ q_s(v|x̂)·q(z|v), normalised by q_t(z|x̂); an impossible z falls back to the best guess q_s(·|x̂)."""
@@ -193,4 +228,4 @@ class Gidd(Diffusion):
         total = joint.sum(-1, keepdim=True)
         return torch.where(total > 0, joint / total.clamp(min=torch.finfo(joint.dtype).tiny), q_s)
 
-    # -- what the network is told: nothing -------------------------------------------------------------------------
+    # -- condition: none (the network reads λ in no form) ---------------------------------------------------------

@@ -1,7 +1,8 @@
 """Leave-one-out prediction ↔ posterior: what a token is given all others, and given itself as well.
 
-A network trained on any bound here learns p_loo(x_l | z without z_l) (design: ground truth 2; for a masked token both
-are the same). Bayes adds what z_l itself says: p(x|z) ∝ p_loo(x)·q(z_l|x) with q(z_l|x) = α·1[x = z_l] + (1-α)·π(z_l).
+A network trained on any bound here learns p_loo(x_l | z without z_l) (docs/derivations.md#leave-one-out, checked by
+enumeration in tests/families/test_ground_truths.py); for a masked token both are the same. Bayes adds what z_l itself
+says: p(x|z) ∝ p_loo(x)·q(z_l|x) with q(z_l|x) = α·1[x = z_l] + (1-α)·π(z_l).
 """
 
 from __future__ import annotations

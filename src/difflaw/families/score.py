@@ -9,11 +9,9 @@ import torch
 from torch import Tensor
 
 from difflaw.families.base import Corrupted, Family
-from difflaw.model.fused_loss import priced_loss
+from difflaw.model.fused_loss import fused_loss
 from difflaw.model.head import TokenNumbers, numbers_from_hidden
 from difflaw.model.transformer import Transformer
-
-PRECISIONS = ("float32", "bfloat16")
 
 
 def autocast(precision: str, device: torch.device) -> AbstractContextManager[object]:
@@ -28,27 +26,27 @@ Body = Callable[..., Tensor]
 def hidden_states(model: Transformer, family: Family, batch: Corrupted, body: Body | None = None) -> Tensor:
     """Final states of the scored positions, (B, L, D): one pass, or two where some rows read a clean copy."""
     body = body or model.hidden
-    sigma = family.told(batch.log_snr_BL) if model.config.adaln else None
+    sigma = family.condition(batch.log_snr_BL) if model.config.adaln else None
     if batch.clean_BL is None:
         return body(batch.z_BL, batch.attention, batch.positions_BL, sigma=sigma, soft=batch.soft)
-    beside = batch.beside_B
-    if beside is None or bool(beside.all()):
-        return _read_beside(body, batch, slice(None), sigma)
-    if not beside.any():
+    reads_clean = batch.reads_clean_B
+    if reads_clean is None or bool(reads_clean.all()):
+        return _read_with_clean_copy(body, batch, slice(None), sigma)
+    if not reads_clean.any():
         return body(batch.z_BL, batch.attention, batch.positions_BL, sigma=sigma)
-    alone, rows = ~beside, beside.nonzero()[:, 0]
+    alone, rows = ~reads_clean, reads_clean.nonzero()[:, 0]
     plain = body(
         batch.z_BL[alone],
         batch.attention,
         None if batch.positions_BL is None else batch.positions_BL[alone],
         sigma=None if sigma is None else sigma[alone],
     )
-    read = _read_beside(body, batch, rows, sigma)
+    read = _read_with_clean_copy(body, batch, rows, sigma)
     joined = plain.new_empty(*batch.z_BL.shape, plain.shape[-1])
     return joined.index_copy(0, alone.nonzero()[:, 0], plain).index_copy(0, rows, read)
 
 
-def _read_beside(body: Body, batch: Corrupted, rows: Tensor | slice, sigma: Tensor | None) -> Tensor:
+def _read_with_clean_copy(body: Body, batch: Corrupted, rows: Tensor | slice, sigma: Tensor | None) -> Tensor:
     """One pass over [z ; clean], both halves at the same positions; the states of z."""
     assert batch.clean_BL is not None
     z = batch.z_BL[rows]
@@ -60,7 +58,7 @@ def _read_beside(body: Body, batch: Corrupted, rows: Tensor | slice, sigma: Tens
     if sigma is not None:
         sigma = sigma[rows]
         sigma = sigma if sigma.shape[1] == 1 else torch.cat([sigma, torch.zeros_like(sigma)], 1)
-    states = body(both, batch.beside_attention, torch.cat([positions, positions], 1), sigma=sigma)
+    states = body(both, batch.clean_copy_attention, torch.cat([positions, positions], 1), sigma=sigma)
     return states[:, :length]
 
 
@@ -127,16 +125,16 @@ def training_loss(
     x, z, log_snr = rows.of(batch.x_BL), rows.of(batch.z_BL), rows.of(batch.log_snr_BL)
     weight = rows.of(weights(batch))
 
-    def price(numbers: TokenNumbers, part: slice) -> Tensor:
+    def token_loss(numbers: TokenNumbers, part: slice) -> Tensor:
         return family.loss_of(numbers, x[part], z[part], log_snr[part]) * weight[part]
 
-    loss, found = priced_loss(
+    loss, found = fused_loss(
         rows.of(hidden),
         model.lm_head.weight,
         model.output_scale,
         x,
         family.mask_id,
-        price,
+        token_loss,
         z if family.reads_z else None,
         None if ratio is None else rows.of(ratio),
         matmul=torch.bfloat16 if precision == "bfloat16" else torch.float32,

@@ -13,7 +13,7 @@ from difflaw.data.batches import Batches, validation_rows
 from difflaw.data.store import TokenStore
 from difflaw.errors import InputError
 from difflaw.evaluate.bound import validation_bound
-from difflaw.families import get
+from difflaw.families import accepts, get
 from difflaw.families.base import Family
 from difflaw.files import NoRoom, room_on_disk, write_json
 from difflaw.model.accounting import account
@@ -27,8 +27,8 @@ from difflaw.training.threads import threads_for, using_threads
 
 
 def build_family(config: RunConfig) -> Family:
-    """The run's family with its conditioning, told the run's length where its training changes on the way."""
-    length = {"run_sequences": config.steps * config.batch_sequences} if "curriculum" in config.family_options else {}
+    """The run's family with its conditioning, and the run's length where its training changes on the way."""
+    length = {"run_sequences": config.steps * config.batch_sequences} if accepts(config.family, "run_sequences") else {}
     return get(
         config.family,
         config.model.vocab_size,

@@ -1,7 +1,7 @@
 """Parameters by group and FLOPs by term, each summed under a named convention; never a bare number.
 
 FLOPs are per token, forward and backward (three times forward), one multiply-add counted as two. Conventions
-change fitted exponents by more than their intervals (facts: 2512.10858 §7, Porian et al.), so every
+change fitted exponents by more than their intervals (Porian et al., 2406.19146), so every
 run records what was used.
 """
 

@@ -1,6 +1,7 @@
 """Soft-capped softmax attention with a sink: the weights, as one differentiable function.
 
-weights = softmax(mask(cap·tanh(s))), s = q·k/(√head_dim·cap), the mask applied after the cap (2512.10858 §4).
+weights = softmax(mask(cap·tanh(s))), s = q·k/(√head_dim·cap), the mask applied after the cap
+(2512.10858; its code, modeling_gidd_hf.py).
 Written by hand because on small models the time goes into passes over memory: this makes few of them.
 """
 
@@ -14,11 +15,11 @@ from torch import Tensor
 
 class _CappedSoftmax(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, scores: Tensor, cap: float, hidden: Tensor | None) -> Tensor:  # type: ignore[override]
+    def forward(ctx: Any, scores: Tensor, cap: float, key_mask: Tensor | None) -> Tensor:  # type: ignore[override]
         bent = torch.tanh(scores)
         capped = bent.float() * cap
-        if hidden is not None:
-            capped = capped.masked_fill_(hidden, -torch.inf)
+        if key_mask is not None:
+            capped = capped.masked_fill_(key_mask, -torch.inf)
         weights = torch.softmax(capped, -1).to(scores.dtype)
         ctx.save_for_backward(bent, weights)
         ctx.cap = cap
@@ -31,19 +32,19 @@ class _CappedSoftmax(torch.autograd.Function):
         return torch.ops.aten.tanh_backward(inner, bent).mul_(ctx.cap), None, None
 
 
-def capped_softmax(scores: Tensor, cap: float, hidden: Tensor | None = None) -> Tensor:
+def capped_softmax(scores: Tensor, cap: float, key_mask: Tensor | None = None) -> Tensor:
     """Attention weights, the shape of ``scores`` (..., queries, keys), which are already divided by ``cap``.
 
-    ``hidden`` (broadcastable) is True where a key must not be seen; every query must see at least one key.
+    ``key_mask`` (broadcastable) is True where a key must not be seen; every query must see at least one key.
     """
-    return _CappedSoftmax.apply(scores, cap, hidden)  # type: ignore[return-value]
+    return _CappedSoftmax.apply(scores, cap, key_mask)  # type: ignore[return-value]
 
 
-def hidden_keys(attention: Tensor, sink: bool) -> Tensor:
+def key_mask(attention: Tensor, sink: bool) -> Tensor:
     """Mask for `capped_softmax` from "may attend": (Q, K) or (B, Q, K) → (B or 1, 1, Q, K [+1 for the sink])."""
-    hidden = ~attention
-    if hidden.dim() == 2:
-        hidden = hidden.unsqueeze(0)
+    mask = ~attention
+    if mask.dim() == 2:
+        mask = mask.unsqueeze(0)
     if sink:
-        hidden = torch.nn.functional.pad(hidden, (1, 0), value=False)
-    return hidden.unsqueeze(1)
+        mask = torch.nn.functional.pad(mask, (1, 0), value=False)
+    return mask.unsqueeze(1)

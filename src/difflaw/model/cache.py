@@ -41,8 +41,8 @@ class KeyValueCache:
             buffers[layer][:, :, self.used : last] = new
         return self.keys[layer][:, :, :last], self.values[layer][:, :, :last]
 
-    def hidden(self, attention: Tensor | None, rows: int, new: int) -> Tensor | None:
-        """Mask (B, 1, Q, K + Q), True = hidden, from "may attend" among the new tokens; None where all is visible."""
+    def key_mask(self, attention: Tensor | None, rows: int, new: int) -> Tensor | None:
+        """Mask (B, 1, Q, K + Q), True = not seen, from "may attend" among the new tokens; None where all is seen."""
         if attention is None:
             if bool(self.seen_BK.all()):
                 return None

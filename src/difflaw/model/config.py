@@ -1,4 +1,4 @@
-"""Shape and constants of the backbone (2512.10858 §4), as a frozen record with its checks."""
+"""Shape and constants of the backbone (2512.10858), as a frozen record with its checks."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Loss of a batch straight from hidden states: numbers, price and gradient of a chunk while its logits are at hand.
+"""Loss of a batch straight from hidden states: numbers, losses and gradient of a chunk while its logits are at hand.
 
 A loss is a sum over tokens, so its gradient in the logits is known as soon as a chunk's numbers are: the backward
-needs no second product with the output matrix, and one pass makes three products in all. The price of a step is that
+needs no second product with the output matrix, and one pass makes three products in all. The cost of a step is that
 gradients are made even if nobody asks for them; use `head.numbers_from_hidden` to judge.
 """
 
@@ -19,15 +19,15 @@ from difflaw.model.head_passes import (
     Sums,
     Wanted,
     fused,
+    gradient_factors,
     numbers_of,
-    pulls,
     put_back,
     softmax_gradient,
     softmax_numbers,
     take_out,
 )
 
-Price = Callable[[TokenNumbers, slice], Tensor]
+TokenLoss = Callable[[TokenNumbers, slice], Tensor]
 """(numbers of some rows, which rows) → their losses, differentiable in the numbers."""
 
 LEAST_ROWS = 512
@@ -43,7 +43,7 @@ HELD_TWICE = 1 << 24
 class _Way(NamedTuple):
     scale: float
     want: Wanted
-    price: Price
+    token_loss: TokenLoss
     passes: Fused | None
     """Fused loops over a chunk; None: as PyTorch's own operations."""
     z_loss: Tensor | None = None
@@ -67,27 +67,27 @@ def _of_chunk(logits_TV: Tensor, rows: slice, way: _Way) -> Any:
     """(sum of losses, numbers, gradient in the logits) of one chunk; the logits are overwritten."""
     want = way.want.rows(rows)
 
-    def price(numbers: TokenNumbers) -> Tensor:
-        return way.price(numbers, rows)
+    def chunk_loss(numbers: TokenNumbers) -> Tensor:
+        return way.token_loss(numbers, rows)
 
     if way.passes is None:
         numbers, p_TV, sums = softmax_numbers(logits_TV.float(), want)
-        loss, pull = _priced(numbers, want, price)
+        loss, gradients = _loss_and_gradients(numbers, want, chunk_loss)
         penalty, from_log_sum = _z_loss(sums, way.z_loss, rows)
-        grad = softmax_gradient(p_TV, numbers[0].exp(), want, pull, from_log_sum)
+        grad = softmax_gradient(p_TV, numbers[0].exp(), want, gradients, from_log_sum)
         return loss + penalty, numbers, grad.to(logits_TV.dtype)
     at_x, at_z = take_out(logits_TV, want)
     sums = way.passes.sums(logits_TV, at_x, want.ratio)
     numbers = numbers_of(sums, at_x, at_z, want)
-    loss, pull = _priced(numbers, want, price)
-    total, from_excess = pulls(want, pull)
+    loss, gradients = _loss_and_gradients(numbers, want, chunk_loss)
+    total, from_excess = gradient_factors(want, gradients)
     penalty, from_log_sum = _z_loss(sums, way.z_loss, rows)
     if from_log_sum is not None:
         total = total - from_log_sum
     if from_excess is not None and sums.bend is not None:
         total = total + from_excess * sums.bend
-    way.passes.pull_through(logits_TV, sums.top, sums.total, want.ratio, total, from_excess)
-    return loss + penalty, numbers, put_back(logits_TV, numbers[0].exp(), total, want, pull)
+    way.passes.gradient(logits_TV, sums.top, sums.total, want.ratio, total, from_excess)
+    return loss + penalty, numbers, put_back(logits_TV, numbers[0].exp(), total, want, gradients)
 
 
 def _z_loss(sums: Sums, weight_T: Tensor | None, rows: slice) -> tuple[Tensor | float, Tensor | None]:
@@ -98,13 +98,13 @@ def _z_loss(sums: Sums, weight_T: Tensor | None, rows: slice) -> tuple[Tensor | 
     return (weight * log_sum.square()).sum(), 2.0 * weight * log_sum
 
 
-def _priced(
-    numbers: list[Tensor], want: Wanted, price: Callable[[TokenNumbers], Tensor]
+def _loss_and_gradients(
+    numbers: list[Tensor], want: Wanted, chunk_loss: Callable[[TokenNumbers], Tensor]
 ) -> tuple[Tensor, list[Tensor]]:
     """Sum of the losses, and its gradient in each number."""
     with torch.enable_grad():
         leaves = [column.detach().requires_grad_() for column in numbers]
-        loss = price(as_numbers(tuple(leaves), want, want.x.shape)).sum()
+        loss = chunk_loss(as_numbers(tuple(leaves), want, want.x.shape)).sum()
         found = torch.autograd.grad(loss, leaves, allow_unused=True)
     return loss.detach(), [torch.zeros_like(n) if g is None else g for n, g in zip(numbers, found, strict=True)]
 
@@ -133,7 +133,7 @@ class _OutputMatrix:
             out_TV[:, block] = hidden_TD @ self._rows(block).T
         return out_TV
 
-    def pull_hidden(self, grad_TV: Tensor, out_TD: Tensor) -> None:
+    def hidden_gradient(self, grad_TV: Tensor, out_TD: Tensor) -> None:
         """Gradient · weight, in ``out``; blocks are summed in float32."""
         if self.rounded is not None:
             torch.mm(grad_TV, self.rounded, out=out_TD)
@@ -143,7 +143,7 @@ class _OutputMatrix:
             total += grad_TV[:, block] @ self._rows(block)
         out_TD.copy_(total)
 
-    def pull_weight(self, grad_TV: Tensor, hidden_TD: Tensor, total_VD: Tensor) -> None:
+    def weight_gradient(self, grad_TV: Tensor, hidden_TD: Tensor, total_VD: Tensor) -> None:
         """Total += gradientᵀ · hidden, summed over chunks in float32, without a second vocabulary × width."""
         if grad_TV.dtype == torch.float32:
             total_VD.addmm_(grad_TV.T, hidden_TD)
@@ -153,7 +153,7 @@ class _OutputMatrix:
             total_VD[block] += grad_TV[:, block].T @ hidden_TD
 
 
-class _Priced(torch.autograd.Function):
+class _FusedLoss(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, hidden_TD: Tensor, weight_VD: Tensor, way: _Way, matmul: torch.dtype) -> Any:  # type: ignore[override]
         tokens, vocabulary = hidden_TD.shape[0], weight_VD.shape[0]
@@ -168,8 +168,8 @@ class _Priced(torch.autograd.Function):
             part, numbers, grad = _of_chunk(logits, rows, way)
             loss += part
             kept.append(numbers)
-            matrix.pull_hidden(grad, grad_hidden[rows])
-            matrix.pull_weight(grad, scaled[rows], grad_weight)
+            matrix.hidden_gradient(grad, grad_hidden[rows])
+            matrix.weight_gradient(grad, scaled[rows], grad_weight)
         ctx.save_for_backward(grad_hidden.to(hidden_TD.dtype).mul_(way.scale), grad_weight)
         ctx.dtype = weight_VD.dtype
         columns = [torch.cat(column).detach() for column in map(list, zip(*kept, strict=True))]
@@ -184,13 +184,13 @@ class _Priced(torch.autograd.Function):
         return grad_hidden, grad_weight.to(ctx.dtype), None, None
 
 
-def priced_loss(
+def fused_loss(
     hidden: Tensor,
     weight_VD: Tensor,
     scale: float,
     x: Tensor,
     mask_id: int,
-    price: Price,
+    token_loss: TokenLoss,
     z: Tensor | None = None,
     log_ratio: Tensor | None = None,
     *,
@@ -198,15 +198,15 @@ def priced_loss(
     compiled: bool = False,
     z_loss: Tensor | None = None,
 ) -> tuple[Tensor, TokenNumbers]:
-    """Sum over tokens of ``price`` with its gradient, and the numbers (T,) it was made of, without one.
+    """Sum over tokens of ``token_loss`` with its gradient, and the numbers (T,) it was made of, without one.
 
     ``hidden`` (T, D), ``x``, ``z`` and ``log_ratio`` (T,); logits = scale · hidden · weightᵀ. The three products run in
     ``matmul`` (bfloat16 rounds logits to eight bits: for training, not for judging), all else in float32. ``z_loss``
     (T,) adds z_loss·(log Σ e^logit)², which keeps logits from drifting upwards together (PaLM, 2204.02311 §5).
     """
     want = wanted(x, z, log_ratio, mask_id, torch.float32)
-    way = _Way(scale, want, price, fused(hidden.device, compiled), z_loss)
-    loss, *columns = _Priced.apply(hidden, weight_VD, way, matmul)  # type: ignore[misc]
+    way = _Way(scale, want, token_loss, fused(hidden.device, compiled), z_loss)
+    loss, *columns = _FusedLoss.apply(hidden, weight_VD, way, matmul)  # type: ignore[misc]
     if not columns:  # no token at all
         columns = [hidden.new_zeros(0)] * (1 + (z is not None) + (log_ratio is not None))
     return loss, as_numbers(tuple(columns), want, x.shape)

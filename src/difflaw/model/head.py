@@ -4,7 +4,8 @@ With p = softmax(logits), the mask suppressed, and a signal ratio r per token:
 
     log p[x],   log p[z],   G = Σ_{v ≠ x, mask} g(r·p_v),   g(u) = u - log(1+u)
 
-(G is design's S(a, b) with the leading terms taken out, so that it does not cancel at low signal; r = a/b.)
+(G is Σ_v log(a·p_v + b), r = a/b, with its leading terms taken out, so that it does not cancel at low signal; how every
+bound follows from the three: docs/derivations.md#three-numbers.)
 They are computed from hidden states and the output matrix in chunks of tokens, with an analytic backward, so
 tokens × vocabulary is never held at once. Shapes: T tokens, D width, V vocabulary.
 """

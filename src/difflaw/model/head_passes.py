@@ -97,7 +97,7 @@ def softmax_numbers(logits_TV: Tensor, want: Wanted) -> tuple[list[Tensor], Tens
     return numbers_of(sums, at_x, at_z, want), p_TV, sums
 
 
-def pull_through(p_TV: Tensor, ratio: Tensor | None, total_T1: Tensor, from_excess_T1: Tensor | None) -> Tensor:
+def backward_pass(p_TV: Tensor, ratio: Tensor | None, total_T1: Tensor, from_excess_T1: Tensor | None) -> Tensor:
     """-total·p + from_excess·u·g'(u), (T, V): the part of the gradient that all ids but x and z have."""
     if ratio is None or from_excess_T1 is None:
         return p_TV * -total_T1
@@ -110,18 +110,18 @@ def softmax_gradient(
 ) -> Tensor:
     """d(Σ gradient·number)/d logits of one chunk, (T, V), from p without x and p[x] (T,).
 
-    ``from_log_sum`` is the gradient of log Σ e^logit, where that is priced too.
+    ``from_log_sum`` is the gradient of log Σ e^logit, where that carries loss too.
     """
-    total, from_excess = pulls(want, gradients)
+    total, from_excess = gradient_factors(want, gradients)
     if from_log_sum_T1 is not None:
         total = total - from_log_sum_T1
     if from_excess is not None and want.ratio is not None:
         # d G/d logit_j = (1[j≠x] u_j·g'(u_j)) - p_j Σ u·g'(u)
         total = total + from_excess * _bend(p_TV * want.ratio[:, None]).sum(1, keepdim=True)
-    return put_back(pull_through(p_TV, want.ratio, total, from_excess), p_x, total, want, gradients)
+    return put_back(backward_pass(p_TV, want.ratio, total, from_excess), p_x, total, want, gradients)
 
 
-def pulls(want: Wanted, gradients: list[Tensor]) -> tuple[Tensor, Tensor | None]:
+def gradient_factors(want: Wanted, gradients: list[Tensor]) -> tuple[Tensor, Tensor | None]:
     """What p is multiplied by as far as log p[x] and log p[z] go, and the gradient of G, each (T, 1)."""
     total = gradients[0] if want.z is None else gradients[0] + gradients[1]
     return total[:, None], None if want.ratio is None else gradients[-1][:, None]
@@ -142,11 +142,11 @@ def _traced_sums(logits_TV: Tensor, at_x_T1: Tensor, ratio: Tensor | None) -> Su
     return row_sums(logits_TV.float(), at_x_T1, ratio, overwrite=False)[0]
 
 
-def _traced_pull(
-    logits_TV: Tensor, top: Tensor, total: Tensor, ratio: Tensor | None, pull: Tensor, from_excess: Tensor | None
+def _traced_gradient(
+    logits_TV: Tensor, top: Tensor, total: Tensor, ratio: Tensor | None, from_log_p: Tensor, from_excess: Tensor | None
 ) -> None:
     p_TV = (logits_TV.float() - top).exp() * (1.0 / total)
-    logits_TV.copy_(pull_through(p_TV, ratio, pull, from_excess))
+    logits_TV.copy_(backward_pass(p_TV, ratio, from_log_p, from_excess))
 
 
 class Fused(NamedTuple):
@@ -154,14 +154,14 @@ class Fused(NamedTuple):
 
     sums: Callable[[Tensor, Tensor, Tensor | None], Sums]
     """(logits (T, V), logit of x (T, 1), ratio (T,) or None) → the sums."""
-    pull_through: Callable[[Tensor, Tensor, Tensor, Tensor | None, Tensor, Tensor | None], None]
-    """(logits, top, total, ratio, pull, from_excess) → the gradient, written over the logits."""
+    gradient: Callable[[Tensor, Tensor, Tensor, Tensor | None, Tensor, Tensor | None], None]
+    """(logits, top, total, ratio, from_log_p, from_excess) → the gradient, written over the logits."""
 
 
 @cache
 def traced() -> Fused:
     """Both as torch.compile makes them."""
-    sums, pull = torch.compile(_traced_sums), torch.compile(_traced_pull)
+    sums, gradient = torch.compile(_traced_sums), torch.compile(_traced_gradient)
 
     def sums_of(logits_TV: Tensor, at_x_T1: Tensor, ratio: Tensor | None) -> Sums:
         for tensor in (logits_TV, at_x_T1, ratio):
@@ -169,7 +169,7 @@ def traced() -> Fused:
                 torch._dynamo.maybe_mark_dynamic(tensor, 0)
         return sums(logits_TV, at_x_T1, ratio)
 
-    return Fused(sums_of, pull)
+    return Fused(sums_of, gradient)
 
 
 def fused(device: torch.device, compiled: bool) -> Fused | None:
@@ -177,5 +177,5 @@ def fused(device: torch.device, compiled: bool) -> Fused | None:
     if device.type == "cuda" and importlib.util.find_spec("triton"):
         from difflaw.model import head_triton
 
-        return Fused(head_triton.row_sums, head_triton.pull_through)
+        return Fused(head_triton.row_sums, head_triton.backward_pass)
     return traced() if compiled else None

@@ -1,4 +1,4 @@
-"""The two passes over a chunk of logits as Triton kernels: `head_passes.row_sums` and `pull_through` on a GPU.
+"""The two passes over a chunk of logits as Triton kernels: `head_passes.row_sums` and `backward_pass` on a GPU.
 
 A row is one program in the first pass: it is read once for its highest logit and its sum together, and once more, from
 cache, for G. The second pass writes the gradient where the logits were. All sums are float32, whatever the logits are.
@@ -58,15 +58,15 @@ def _row_sums(
 
 
 @triton.jit
-def _pull_through(
-    logits, stride, top, total, ratio, pull, from_excess, vocabulary, HAS_RATIO: tl.constexpr, BLOCK: tl.constexpr
+def _backward_pass(
+    logits, stride, top, total, ratio, from_log_p, from_excess, vocabulary, HAS_RATIO: tl.constexpr, BLOCK: tl.constexpr
 ):
     row = tl.program_id(0).to(tl.int64)
     ids = tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
     place = logits + row * stride + ids
     block = tl.load(place, mask=ids < vocabulary, other=-float("inf")).to(tl.float32)
     p = tl.exp(block - tl.load(top + row)) / tl.load(total + row)
-    grad = -tl.load(pull + row) * p
+    grad = -tl.load(from_log_p + row) * p
     if HAS_RATIO:
         u = p * tl.load(ratio + row)
         grad += tl.load(from_excess + row) * u * u / (1.0 + u)
@@ -85,16 +85,16 @@ def row_sums(logits_TV: Tensor, at_x_T1: Tensor, ratio: Tensor | None) -> Sums:
     return Sums(top, rest, total, None, None) if ratio is None else Sums(top, rest, total, excess, bend)
 
 
-def pull_through(
-    logits_TV: Tensor, top: Tensor, total: Tensor, ratio: Tensor | None, pull: Tensor, from_excess: Tensor | None
+def backward_pass(
+    logits_TV: Tensor, top: Tensor, total: Tensor, ratio: Tensor | None, from_log_p: Tensor, from_excess: Tensor | None
 ) -> None:
-    """Logits become -pull·p + from_excess·u·g'(u); all but the logits (T, 1) or (T,)."""
+    """Logits become -from_log_p·p + from_excess·u·g'(u); all but the logits (T, 1) or (T,)."""
     rows, vocabulary = logits_TV.shape
     has_ratio = ratio is not None and from_excess is not None
     if rows:
-        _pull_through[(rows, triton.cdiv(vocabulary, BLOCK))](
+        _backward_pass[(rows, triton.cdiv(vocabulary, BLOCK))](
             logits_TV, logits_TV.stride(0), top.contiguous(), total.contiguous(),
-            ratio.contiguous() if ratio is not None and has_ratio else top, pull.contiguous(),
-            from_excess.contiguous() if from_excess is not None and has_ratio else pull,
+            ratio.contiguous() if ratio is not None and has_ratio else top, from_log_p.contiguous(),
+            from_excess.contiguous() if from_excess is not None and has_ratio else from_log_p,
             vocabulary, HAS_RATIO=has_ratio, BLOCK=BLOCK,
         )  # fmt: skip

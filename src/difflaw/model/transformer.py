@@ -1,4 +1,4 @@
-"""The backbone all families share: pre-norm transformer of 2512.10858 §4, names as in its published checkpoints.
+"""The backbone all families share: pre-norm transformer of 2512.10858, names as in its published checkpoints.
 
 h = E[z];  h += (r/L)·attn(norm(h));  h += (r/L)·mlp(norm(h));  logits = (512/d)·W·norm(h). Zero-centred RMSNorm gains,
 query-key norm over the whole width before the heads are split, rotary halves, soft-capped attention with a learned
@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from difflaw.model.attention import capped_softmax, hidden_keys
+from difflaw.model.attention import capped_softmax, key_mask
 from difflaw.model.cache import KeyValueCache
 from difflaw.model.config import CONDITION_WIDTH, SINUSOIDS, ModelConfig
 from difflaw.model.soft import SoftTokens
@@ -151,11 +151,11 @@ class Attention(nn.Module):
         h_BLD: Tensor,
         cos: Tensor,
         sin: Tensor,
-        hidden: Tensor | None,
+        key_mask: Tensor | None,
         cache: KeyValueCache | None = None,
         layer: int = 0,
     ) -> Tensor:
-        """(B, L, D) → (B, L, D); ``hidden`` from `attention.hidden_keys`, or from ``cache``, which holds the sink."""
+        """(B, L, D) → (B, L, D); ``key_mask`` from `attention.key_mask`, or from ``cache``, which holds the sink."""
         qk, v = self._queries_keys_values(h_BLD) if cache is None else self._separately(h_BLD)
         q, k = rotate(qk, cos, sin).unbind(0)
         if cache is not None:
@@ -163,7 +163,7 @@ class Attention(nn.Module):
         elif self.has_sink:
             k, v = self._with_sink(k, self.k_bias), self._with_sink(v, self.v_bias)
         scores = (q * (self.head_dim**-0.5 / self.cap)) @ k.transpose(-1, -2)
-        out = capped_softmax(scores, self.cap, hidden).to(v.dtype) @ v
+        out = capped_softmax(scores, self.cap, key_mask).to(v.dtype) @ v
         return self.o_proj(out.transpose(1, 2).flatten(2))
 
     def remember(self, h_BLD: Tensor, cos: Tensor, sin: Tensor, cache: KeyValueCache, layer: int) -> None:
@@ -206,7 +206,7 @@ def modulate(h_BLD: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
     return torch.addcmul(h_BLD + shift, h_BLD, scale)
 
 
-class Block(nn.Module):
+class TransformerLayer(nn.Module):
     """One layer: attention, then feed-forward, each on a normed input and added with weight r/L.
 
     With adaLN the condition shifts and scales both inputs and scales both outputs by 1 + gate. All six start at zero,
@@ -227,7 +227,7 @@ class Block(nn.Module):
         h_BLD: Tensor,
         cos: Tensor,
         sin: Tensor,
-        hidden: Tensor | None,
+        key_mask: Tensor | None,
         condition: Tensor | None = None,
         cache: KeyValueCache | None = None,
         layer: int = 0,
@@ -236,11 +236,11 @@ class Block(nn.Module):
         if self.adaln is not None and condition is not None:
             shift, scale, gate, shift_up, scale_up, gate_up = self.adaln(condition).chunk(6, -1)
             inner = modulate(self.attn_layernorm(h_BLD), shift, scale)
-            inner = self.self_attn(inner, cos, sin, hidden, cache, layer)
+            inner = self.self_attn(inner, cos, sin, key_mask, cache, layer)
             h_BLD = torch.add(h_BLD, torch.addcmul(inner, inner, gate), alpha=self.residual)
             inner = self.mlp(modulate(self.mlp_layernorm(h_BLD), shift_up, scale_up))
             return torch.add(h_BLD, torch.addcmul(inner, inner, gate_up), alpha=self.residual)
-        inner = self.self_attn(self.attn_layernorm(h_BLD), cos, sin, hidden, cache, layer)
+        inner = self.self_attn(self.attn_layernorm(h_BLD), cos, sin, key_mask, cache, layer)
         h_BLD = torch.add(h_BLD, inner, alpha=self.residual)
         return torch.add(h_BLD, self.mlp(self.mlp_layernorm(h_BLD)), alpha=self.residual)
 
@@ -258,7 +258,7 @@ class _Body(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.embed_tokens = nn.Embedding(config.vocab_size, config.width)
-        self.layers = nn.ModuleList(Block(config) for _ in range(config.layers))
+        self.layers = nn.ModuleList(TransformerLayer(config) for _ in range(config.layers))
         self.norm = RMSNorm(config.width, config.norm_eps)
         self.condition = Condition() if config.adaln else None
         self.adaln = nn.Linear(CONDITION_WIDTH, 2 * config.width) if config.adaln else None
@@ -316,7 +316,7 @@ class Transformer(nn.Module):
         soft: SoftTokens | None = None,
         cache: KeyValueCache | None = None,
     ) -> tuple[Tensor, Tensor, Tensor, Tensor | None, Tensor | None]:
-        """What the layers read: embeddings (B, L, D), cos and sin, hidden keys or None, adaLN's condition or None."""
+        """What the layers read: embeddings (B, L, D), cos and sin, mask of keys or None, adaLN's condition or None."""
         length = z_BL.shape[1]
         if length > self.config.context and positions is None:
             raise ValueError(f"{length} positions are more than the context of {self.config.context}")
@@ -330,9 +330,9 @@ class Transformer(nn.Module):
         if cache is not None:
             if positions is None:
                 raise ValueError("positions: must be given with a cache")
-            mask = cache.hidden(attention, *z_BL.shape)
+            mask = cache.key_mask(attention, *z_BL.shape)
         else:
-            mask = None if attention is None else hidden_keys(attention, self.config.sink)
+            mask = None if attention is None else key_mask(attention, self.config.sink)
         condition = None
         if self.model.condition is not None:
             sigma = torch.zeros_like(z_BL[:, :1], dtype=torch.float32) if sigma is None else sigma

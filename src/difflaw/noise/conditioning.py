@@ -1,8 +1,8 @@
 """What besides plain noise a training sequence may get: own λ per token, a clean prompt, empty tokens.
 
 Diffusion forcing, noise-free prompts with their attention rule, and empty (padding) tokens for variable
-length: 2512.10858 §3 of the facts. The public code wired two of the probabilities to the wrong arguments; its
-effective values are the ``as-run`` preset, the intended ones ``intended``.
+length: 2512.10858 and its code, diffusion_trainer.py. That code wired two of the probabilities to the wrong arguments;
+its effective values are the ``as-run`` preset, the intended ones ``intended``.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Duo's operator α = T(α̃): what the argmax of a Gaussian latent keeps of a token, exact, with its derivative.
 
 w = α̃·onehot(x) + σ̃·ε over K ids, α̃² = σ(-γ), σ̃² = σ(γ). Then argmax w is x with probability P(γ) and any other
-id alike, which is a uniform-state process with α = (K·P - 1)/(K - 1) (Duo, 2506.10892 §3; facts: beyond-masked §2.1).
+id alike, which is a uniform-state process with α = (K·P - 1)/(K - 1) (Duo, 2506.10892 §3).
 With μ = α̃/σ̃ = e^{-γ/2} and G = Φ^{K-1}, the cdf of the largest of the K - 1 other coordinates over σ̃:
 
     P        = ∫ φ(z - μ) G(z) dz
@@ -10,6 +10,7 @@ With μ = α̃/σ̃ = e^{-γ/2} and G = Φ^{K-1}, the cdf of the largest of the 
     dP/dμ    = ∫ φ(z - μ) G'(z) dz                   by parts: a positive integrand
 
 All integrands are entire and fall like a Gaussian, so the trapezoidal rule converges geometrically in its step.
+Derivation: docs/derivations.md#gaussian-operator.
 """
 
 from __future__ import annotations
@@ -135,7 +136,7 @@ class GaussianOperator:
     """T over one vocabulary and range of γ, tabulated: as exact as the quadrature to 1e-10, at a polynomial's price.
 
     γ runs linearly in the clock u from ``gamma_min`` (least noise) at 0 to ``gamma_max`` at 1. Duo's ranges: OWT
-    [-3.55, -1.85], LM1B [-3.5, -1.75], distillation [-4, -1] (facts: beyond-masked §2). Arrays keep their shape, all is
+    [-3.55, -1.85], LM1B [-3.5, -1.75], distillation [-4, -1] (its scripts/). Arrays keep their shape, all is
     float64. The table belongs to the three numbers and is made once a process.
     """
 
@@ -215,7 +216,7 @@ def _interpolate(coefficients: np.ndarray, u: np.ndarray) -> np.ndarray:
 
 
 def series(gamma: np.ndarray | float, vocab_size: int, terms: int = 150) -> tuple[np.ndarray, np.ndarray]:
-    """α and dα/dγ by the power series of Duo Ch. II (facts: beyond-masked §2.1), shape of γ each.
+    """α and dα/dγ by the power series of Duo, Chapter II (its code: utils.py), shape of γ each.
 
     P = e^{-μ²/2} Σ μⁿ m_n with m_n = (1/n!) ∫ zⁿ φ(z) Φ(z)^{K-1} dz. For parity with the published code; the sum needs
     about μ² + 10μ terms, and ``evaluate`` needs no such care. Raises ValueError for fewer than two terms.

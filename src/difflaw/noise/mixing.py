@@ -1,7 +1,7 @@
 """GIDD's mixing distribution π_λ = s·u + (1-s)·m, with s = σ(scale·λ + shift).
 
 u is uniform over the V - 1 ids that are not the mask, m is all mass on the mask. The shift is the dial
-between masked (s = 0) and uniform noise (s = 1); facts: 2512.10858 §1.
+between masked (s = 0) and uniform noise (s = 1). Source: 2512.10858; its code, schedule.py.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ class HybridMixing:
     def transition_noise(self, log_snr_t: Tensor, log_snr_s: Tensor) -> tuple[Tensor, Tensor]:
         """α_{t|s} and the vector b of q(z_t|z_s) = α_{t|s}·1[z_t=z_s] + b(z_t), for λ_t ≤ λ_s.
 
-        b = (1-α_t)π_t - α_{t|s}(1-α_s)π_s (2512.10858 §11.1). Shapes: λ's shape, and (*shape, V).
+        b = (1-α_t)π_t - α_{t|s}(1-α_s)π_s (2512.10858; its code, sampling.py). Shapes: λ's shape, and (*shape, V).
         """
         alpha_t, alpha_s = torch.sigmoid(log_snr_t), torch.sigmoid(log_snr_s)
         keep = alpha_t / alpha_s

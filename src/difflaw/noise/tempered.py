@@ -1,7 +1,7 @@
 """Duo's curriculum draw: the argmax and the tempered softmax of a Gaussian latent, from its largest entries alone.
 
 w = α̃·onehot(x) + σ̃·ε over K ids; z = argmax w is the noisy token, softmax(w/τ) what the network reads instead of it.
-Only the k largest entries are drawn (Duo Ch. II; facts: beyond-masked §2.2): in units of σ̃ the entries other than x are
+Only the k largest entries are drawn (Duo, Chapter II; its code: algo.py): in units of σ̃ the entries other than x are
 K - 1 standard normals whatever γ and x are, so their order statistics are products of powers of uniforms, their ids are
 uniform without replacement, and x's entry μ + ε_x, μ = e^{-γ/2}, is put in its place. Shapes: B samples, L tokens.
 """
@@ -119,7 +119,7 @@ def argmax_pair(
     seed: int,
     vocab_size: int,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """z_t and z_s (B, L) of one noise ε at γ_t ≥ γ_s: the pair that distillation compares (facts: beyond-masked §2.3).
+    """z_t and z_s (B, L) of one noise ε at γ_t ≥ γ_s: the pair that distillation compares (2506.10892 §4).
 
     The best id other than x is the same at both, so where z_t = x also z_s = x. z_t is the z of ``tempered`` with the
     same x, γ, index and seed. Raises ValueError as ``tempered`` does, and where γ_s > γ_t.

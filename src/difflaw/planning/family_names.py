@@ -6,5 +6,3 @@ AR = ("ar", "autoregressive")
 """Two names of one family."""
 AUTOREGRESSIVE = (*AR, "all")
 """Families planned with what is known of autoregressive models; "all" is a table without a column of families."""
-ONE_PASS = {*AR, "mdlm", "duo", "gidd", "masked", "low-uniform", "balanced", "high-uniform", "uniform"}
-"""Families whose network reads a sequence once; others are asked (which loads torch)."""

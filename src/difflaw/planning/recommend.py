@@ -10,12 +10,12 @@ from typing import Any
 import yaml
 
 from difflaw.errors import InputError
+from difflaw.families.registry import get, names, reads_clean_copy, resolve
 from difflaw.files import read_json, write_atomically
 from difflaw.formatting import human
 from difflaw.law.document import Laws
 from difflaw.model.accounting import Account, account
 from difflaw.model.config import ModelConfig, default_heads
-from difflaw.planning.family_names import ONE_PASS
 from difflaw.planning.forecast import load_forecasts
 from difflaw.planning.planner import plan
 from difflaw.planning.predict import Forecast
@@ -32,11 +32,9 @@ def counter(law: Forecast) -> Count:
     """
     passes: tuple[tuple[float, int], ...] = ((1.0, 1),)
     name = law.family_config.get("name", law.family)
-    if not law.published and name not in ONE_PASS:
-        from difflaw.families import get, names
-
-        if name in names():
-            passes = get(name, law.vocab_size, 3, **law.family_config.get("options", {})).passes(law.context)
+    if not law.published and reads_clean_copy(name):
+        options = law.family_config.get("options", {})
+        passes = get(name, law.vocab_size, 3, **options).passes(law.context)  # loads torch
 
     heads = cache(default_heads)
 
@@ -104,14 +102,11 @@ def recommend(ask: Ask, laws: dict[str, Forecast]) -> tuple[list[RunPlan], list[
 
 def train_config(chosen: RunPlan, corpus: str) -> dict[str, Any]:
     """The run as `difflaw train` reads it (`ladder.single.TrainConfig`); InputError for a family nobody can train."""
-    from difflaw.families import names
-    from difflaw.families import resolve as resolve_family
-
     if chosen.family == "all":
         raise InputError(
             f"--emit: the law's table names no family; fit one with a column family ({', '.join(names())})"
         )
-    resolve_family(chosen.family_config.get("name", chosen.family))
+    resolve(chosen.family_config.get("name", chosen.family))
     epochs = chosen.epochs or 1.0
     recipe = Recipe.model_validate(dict(chosen.recipe)).written()
     return {

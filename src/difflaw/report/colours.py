@@ -1,7 +1,8 @@
 """One colour and one marker per family, the same in every figure and on every page.
 
 The five noise types wear the colours of "Scaling Behavior of Discrete Diffusion Language Models" (arXiv 2512.10858),
-so that a reader can hold our figures beside the paper's. Markers differ too: colour is never the only sign.
+so that a reader can hold our figures beside the paper's. Each family's class declares its own style, and
+`families.registry` reads it without loading torch. Markers differ too: colour is never the only sign.
 """
 
 from __future__ import annotations
@@ -9,6 +10,8 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
+
+from difflaw.families import registry
 
 
 @dataclass(frozen=True)
@@ -20,31 +23,8 @@ class Style:
     symbol: str
 
 
-def _rgb(red: int, green: int, blue: int) -> str:
-    return f"#{red:02x}{green:02x}{blue:02x}"
-
-
-STYLES: dict[str, Style] = {
-    "autoregressive": Style(_rgb(20, 20, 20), "s", "square"),
-    "masked": Style(_rgb(58, 76, 192), "o", "circle"),
-    "low-uniform": Style(_rgb(141, 175, 253), "v", "triangle-down"),
-    "balanced": Style(_rgb(122, 220, 121), "D", "diamond"),
-    "high-uniform": Style(_rgb(243, 152, 121), "^", "triangle-up"),
-    "uniform": Style(_rgb(179, 3, 38), "P", "cross"),
-    "mdlm": Style(_rgb(0, 137, 123), "X", "x"),
-    "duo": Style(_rgb(142, 36, 170), "p", "pentagon"),
-    "esolm": Style(_rgb(141, 110, 50), "h", "hexagon"),
-    "block": Style(_rgb(130, 130, 130), "<", "triangle-left"),
-}
-"""Known families in the order in which figures and tables list them."""
-
-_ALIASES = {
-    "ar": "autoregressive",
-    "eso-lm": "esolm",
-    "bd3lm": "block",
-    "bd3-lm": "block",
-    "block-diffusion": "block",
-}
+STYLES: dict[str, Style] = {name: Style(*style) for name, style in registry.styles().items()}
+"""This package's families in the order in which figures and tables list them; each family's class declares its own."""
 
 # Hues the known families leave free, so that a stranger is not mistaken for one of them.
 _FALLBACK_COLOURS = ("#c2185b", "#b58900", "#0277bd", "#558b2f", "#6d4c41", "#455a64", "#00acc1", "#ad1457")
@@ -58,26 +38,27 @@ def canonical(family: str) -> str:
     """The name styles and published laws are looked up under: ``GIDD_low_uniform`` -> ``low-uniform``."""
     name = str(family).strip().lower().replace("_", "-").replace(" ", "-").replace("/", "-")
     name = name.removeprefix("gidd-")
-    return _ALIASES.get(name, name)
+    return registry.aliases().get(name, name)
 
 
 def style_of(family: str) -> Style:
     """The family's style; an unknown family gets one from its name's hash, the same in every process."""
     name = canonical(family)
-    if name in STYLES:
-        return STYLES[name]
+    known = registry.styles()
+    if name in known:
+        return Style(*known[name])
     digest = hashlib.sha256(name.encode("utf-8", "replace")).digest()
     marker, symbol = _FALLBACK_MARKERS[digest[1] % len(_FALLBACK_MARKERS)]
     return Style(_FALLBACK_COLOURS[digest[0] % len(_FALLBACK_COLOURS)], marker, symbol)
 
 
 def in_order(families: Iterable[str]) -> list[str]:
-    """Families without repeats: the known ones in the order of ``STYLES``, then the others by name."""
-    known = list(STYLES)
+    """Families without repeats: the known ones in the order of their registry, then the others by name."""
+    known = list(registry.styles())
 
     def rank(family: str) -> tuple[int, str]:
         name = canonical(family)
-        return (known.index(name) if name in STYLES else len(known), str(family))
+        return (known.index(name) if name in known else len(known), str(family))
 
     return sorted(set(families), key=rank)
 
@@ -92,7 +73,8 @@ def sequence(count: int) -> list[str]:
         position = (index / (count - 1) if count > 1 else 0.4) * (len(stops) - 1)
         left = min(int(position), len(stops) - 2)
         share = position - left
-        colours.append(_rgb(*(round(a + share * (b - a)) for a, b in zip(stops[left], stops[left + 1], strict=True))))
+        red, green, blue = (round(a + share * (b - a)) for a, b in zip(stops[left], stops[left + 1], strict=True))
+        colours.append(f"#{red:02x}{green:02x}{blue:02x}")
     return colours
 
 

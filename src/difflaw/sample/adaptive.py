@@ -1,10 +1,10 @@
 """Confidence-based sampling: in each step the k places that gain most are written, the others keep their token.
 
-score = (max_v p(v) - p(z))·p_noise(z) (2512.10858 facts §11.2): under masked noise the surest masks first; under
-uniform noise any token may be revised. With masks, one a step and temperature 1 it is exact: an order that depends only
-on what was written factorises the joint like any other. With more a step the surest are drawn apart; with random tokens
-it is not exact but goes to the modes, by design. p is what the network predicts from all *other* places
-(`Family.predict`), as in the paper: whether a token is noise is what is asked, so its own word does not count;
+score = (max_v p(v) - p(z))·p_noise(z) (2512.10858; its code, sampling.py): under masked noise the surest masks first;
+under uniform noise any token may be revised. With masks, one a step and temperature 1 it is exact: an order that
+depends only on what was written factorises the joint like any other. With more a step the surest are drawn
+independently; with random tokens it is not exact but goes to the modes. p is what the network predicts from all *other*
+places (`Family.predict`), as in the paper: whether a token is noise is what is asked, so its own word does not count;
 ``posterior`` lets it count.
 """
 
@@ -17,7 +17,6 @@ import torch
 from torch import Tensor
 
 from difflaw.errors import InputError
-from difflaw.families.diffusion import Diffusion
 from difflaw.sample.categorical import choose
 from difflaw.sample.grid import Schedule, grid
 from difflaw.sample.window import Chosen, Places, Window, best, probability
@@ -59,7 +58,7 @@ class Adaptive:
                 count = torch.full_like(per_step, self.tokens_per_step)
             else:
                 count = -(-where.sum(1) // (self.steps - number)) if window.only_masks else per_step
-            if not self._step(window, where, count, t) and not window.predictor.hears_noise:
+            if not self._step(window, where, count, t) and not window.predictor.noise_conditioned:
                 break
             window.tick(t)
         window.fill_masks(float(ends[-1]))
@@ -86,7 +85,7 @@ class Adaptive:
 
     def _prediction(self, window: Window, logits: Tensor, z: Tensor, log_snr: float) -> Tensor:
         family = window.family
-        if self.confidence_from == "posterior" and isinstance(family, Diffusion):
+        if self.confidence_from == "posterior":
             return family.posterior(logits[None], z[None], torch.tensor(log_snr, device=z.device))[0]
         return logits.softmax(-1)
 
@@ -111,6 +110,6 @@ def noise_weight(window: Window, where_BN: Tensor, log_snr: float) -> Tensor:
     """π_λ(z) of each place over its sum in the row, (B, N) float64; zero everywhere where nothing can be noise."""
     family = window.family
     lam = torch.full(window.z.shape, log_snr, dtype=torch.float64, device=window.z.device)
-    pi = family.noise_at(window.z, lam) * where_BN  # type: ignore[attr-defined]
+    pi = family.noise_at(window.z, lam) * where_BN
     total = pi.sum(1, keepdim=True)
     return torch.where(total > 0, pi / total.clamp(min=torch.finfo(pi.dtype).tiny), torch.zeros_like(pi))

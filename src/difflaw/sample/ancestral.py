@@ -1,8 +1,8 @@
 """Ancestral sampling: every token from p(z_s|z_t) with the network's prediction in place of x, in T steps.
 
-Exact as T → ∞ (oracle test); at finite T the places that change in one step are drawn apart though they depend on one
-another. For masked noise only a mask can change, whether it does is known before the network is asked, and a step in
-which none does costs no pass. Source: 2512.10858 facts §11.1; greedy tail: beyond-masked §2.4.
+Exact as T → ∞ (oracle test); at finite T the places that change in one step are drawn independently though they depend
+on one another. For masked noise only a mask can change, whether it does is known before the network is asked, and a
+step in which none does costs no pass. Source: 2512.10858; greedy tail: 2506.10892.
 """
 
 from __future__ import annotations

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from difflaw.errors import InputError
 from difflaw.model.cache import KeyValueCache
 from difflaw.sample.canvas import Canvas
 from difflaw.sample.categorical import Shaping
@@ -23,9 +24,20 @@ from difflaw.sample.window import Places, drawn, over
 class LeftToRight:
     """Autoregressive family only. No options."""
 
-    def write(self, canvas: Canvas, reading: Reading, recorder: Recorder, *, shaping: Shaping, eos_id: int) -> None:
-        """Fill the blanks, all of which stand behind what is given, in place."""
+    def write(
+        self,
+        canvas: Canvas,
+        reading: Reading,
+        recorder: Recorder,
+        *,
+        shaping: Shaping,
+        block_length: int | None,
+        eos_id: int,
+    ) -> None:
+        """Fill the blanks, all of which stand behind what is given, in place. InputError for a ``block_length``."""
         family = reading.family
+        if block_length is not None:
+            raise InputError(f"block_length: {family.name} writes token by token and has no blocks")
         rows = canvas.blank.any(1).nonzero()[:, 0]
         end = (canvas.positions * canvas.blank).amax(1) + 1
         at = canvas.clean.sum(1)  # of each row, the position that is written next

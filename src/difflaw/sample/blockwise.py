@@ -7,12 +7,12 @@ own. A row whose text has ended takes no further part.
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 
-from difflaw.families import Block
+from difflaw.families import Diffusion
 from difflaw.sample.canvas import Canvas, windows
 from difflaw.sample.categorical import Shaping
 from difflaw.sample.draws import Draws
@@ -22,6 +22,7 @@ from difflaw.sample.reader import BlockReader, Reading, WindowReader
 from difflaw.sample.window import WINDOW_STEPS, Window
 
 
+@runtime_checkable
 class WindowSampler(Protocol):
     """An algorithm that writes one window."""
 
@@ -42,10 +43,12 @@ def write_windows(
 ) -> None:
     """Fill the canvas, in place. ``eos_id`` -1: no token ends a text."""
     family = reading.family
+    if not isinstance(family, Diffusion):
+        raise TypeError(f"{family.name} has no noise to start from")
     noise = prior(family, canvas.positions, canvas.draws)
     canvas.tokens.copy_(torch.where(canvas.blank | canvas.beyond, noise, canvas.tokens))
-    write = _Writer(canvas, reading, sampler, recorder, shaping, eos_id)
-    if isinstance(family, Block):
+    write = _Writer(canvas, reading, family, sampler, recorder, shaping, eos_id)
+    if family.block_length is not None:
         write.own_blocks(family.block_length)
         return
     for number, where in enumerate(windows(canvas.blank, block_length)):
@@ -57,12 +60,14 @@ class _Writer:
         self,
         canvas: Canvas,
         reading: Reading,
+        family: Diffusion,
         sampler: WindowSampler,
         recorder: Recorder,
         shaping: Shaping,
         eos_id: int,
     ) -> None:
         self.canvas, self.reading, self.sampler, self.recorder = canvas, reading, sampler, recorder
+        self.family = family
         self.shaping, self.eos_id = shaping, eos_id
         self.ended = torch.zeros(canvas.rows, dtype=torch.bool, device=canvas.tokens.device)
 
@@ -113,7 +118,7 @@ class _Writer:
             self.recorder.show(tokens, canvas.valid & ~canvas.clean, window.log_snr, self.reading.passes)
 
         window = Window(
-            self.reading.family,
+            self.family,
             reader,
             canvas.tokens[rows].gather(1, places),
             active,

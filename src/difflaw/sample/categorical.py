@@ -20,7 +20,7 @@ from difflaw.errors import InputError
 class Shaping:
     """What is done to the network's prediction before anything is drawn; never to a reverse step's posterior.
 
-    (Truncating the posterior instead, as one public code does, degenerates: beyond-masked §2.4.)
+    (Truncating the posterior instead, as one public code does, degenerates.)
     """
 
     temperature: float = 1.0

@@ -1,8 +1,8 @@
 """Entropy-bounded unmasking: as many masks at once as are nearly certain (Ben-Hamu et al., 2505.24857).
 
-The masks are taken in order of rising entropy for as long as Σ H - max H stays below a bound: what is drawn apart in
-one step then has at most that much mutual information in common. Exact at bound 0 (one at a time, besides the certain
-ones); above it the bound limits the error of a step, not of a text. Steps are as many as it takes.
+The masks are taken in order of rising entropy for as long as Σ H - max H stays below a bound: what is drawn
+independently in one step then has at most that much mutual information in common. Exact at bound 0 (one at a time,
+besides the certain ones); above it the bound limits the error of a step, not of a text. Steps are as many as it takes.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """First-hitting sampling: one mask at a time, at the very moments the process would unmask them (2409.02908).
 
-The order of unmasking is uniformly random whatever the schedule, and the network hears no λ, so moments need not be
+The order of unmasking is uniformly random whatever the schedule, and the network reads no λ, so moments need not be
 drawn: each row takes its masks in a random order and draws each token given all before it. Exact for an exact network
 at any length, with as many passes as masks: the limit T → ∞ of ancestral sampling.
 """

@@ -17,20 +17,17 @@ import torch
 from torch import Tensor
 
 from difflaw.errors import InputError
-from difflaw.families import Block, Family
-from difflaw.sample.autoregressive import LeftToRight
-from difflaw.sample.blockwise import write_windows
+from difflaw.sample.blockwise import WindowSampler, write_windows
 from difflaw.sample.canvas import Canvas, lay_out
 from difflaw.sample.categorical import Shaping
 from difflaw.sample.draws import Draws
 from difflaw.sample.frame import Frame, Recorder, Watch
 from difflaw.sample.prompts import Given, Model, Prompt, decode, read_prompts
 from difflaw.sample.reader import Reading
-from difflaw.sample.registry import get, kind
-from difflaw.sample.two_phase import TwoPhase
+from difflaw.sample.registry import get
 
 DEFAULT_TOKENS = 128
-"""Written behind a prompt unless told otherwise, or what the context has room for."""
+"""Written behind a prompt unless another number is given, or what the context has room for."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +72,7 @@ class _Plan:
     model: Model
     sampler: Any
     shaping: Shaping
-    apart: bool
+    isolate_prompt: bool
     cached: bool
     block_length: int | None
     min_tokens: int
@@ -106,7 +103,7 @@ def generate(
     rows: Sequence[int] | None = None,
     batch_size: int | None = None,
     cache: bool = True,
-    prompt_apart: bool | None = None,
+    isolate_prompt: bool | None = None,
     whole_context: bool = False,
     trace: bool = False,
     watch: Watch | None = None,
@@ -141,7 +138,7 @@ def generate(
             and its number, not on the rows beside it.
         batch_size: rows at once; all, if None.
         cache: keep keys and values wherever that is exact.
-        prompt_apart: clean tokens see clean tokens only, so that they can be cached. None: if trained so
+        isolate_prompt: clean tokens see clean tokens only, so that they can be cached. None: if trained so
             (``prompt_probability`` above 0).
         whole_context: also read noise behind the text up to the context, as the published sampler does.
         trace: keep a frame of every step.
@@ -169,12 +166,12 @@ def generate(
         if watch is not None:
             watch(frame)
 
-    apart = family.conditioning.prompt_probability > 0 if prompt_apart is None else prompt_apart
+    isolate_prompt = family.conditioning.prompt_probability > 0 if isolate_prompt is None else isolate_prompt
     plan = _Plan(
         model,
         chosen,
         shaping,
-        apart,
+        isolate_prompt,
         cache,
         block_length,
         min_tokens,
@@ -190,15 +187,8 @@ def generate(
         done += _finished(canvas, plan, texts[part])
         passes, read = passes + reading.passes, read + reading.positions_read
     seconds = time.perf_counter() - started
-    name = sampler or get_name(family)
+    name = sampler or family.samplers[0]
     return _collect(model, done, name, seed, passes, read, seconds, tuple(frames) if trace else None)
-
-
-def get_name(family: Family) -> str:
-    """The sampler a family uses unless told otherwise."""
-    from difflaw.sample.registry import names
-
-    return names(family)[0]
 
 
 def with_blanks(texts: list[Prompt], model: Model, max_tokens: int | None, has_blanks: bool) -> list[Prompt]:
@@ -232,46 +222,29 @@ def _check(
         a and not b for text in texts for a, b in zip(text.blank, text.blank[1:], strict=False)
     ):
         raise InputError(f"infill: {family.name} writes from left to right and has no way to fill in between")
-    if isinstance(family, Block) and block_length not in (None, family.block_length):
+    if family.block_length is not None and block_length not in (None, family.block_length):
         raise InputError(f"block_length: this network has blocks of {family.block_length}, not {block_length}")
-    if block_length is not None and kind(family) == "autoregressive":
-        raise InputError("block_length: autoregressive writes token by token and has no blocks")
 
 
 def _write(plan: _Plan, texts: Sequence[Prompt], draws: Draws) -> tuple[Canvas, Reading]:
     model, family = plan.model, plan.model.family
     network = model.model
     context = network.config.context
-    reach = [context if plan.whole_context else len(text.tokens) for text in texts]
-    if isinstance(family, Block):
-        reach = [-(-len(text.tokens) // family.block_length) * family.block_length for text in texts]
-    if kind(family) in ("autoregressive", "esolm"):
-        reach = [len(text.tokens) for text in texts]
+    reach = [len(text.tokens) for text in texts]
+    in_windows = isinstance(plan.sampler, WindowSampler)  # the others read only what is written and what they write
+    if in_windows and family.block_length is not None:
+        reach = [-(-size // family.block_length) * family.block_length for size in reach]
+    elif in_windows and plan.whole_context:
+        reach = [context] * len(texts)
     device = network.lm_head.weight.device
     canvas = lay_out(texts, draws, min_tokens=plan.min_tokens, pad_id=model.pad_id, reach=reach, device=device)
     recorder = Recorder(canvas, plan.watch)
-    reading = Reading(network, family, plan.apart, plan.cached)
-    if isinstance(plan.sampler, LeftToRight):
-        plan.sampler.write(canvas, reading, recorder, shaping=plan.shaping, eos_id=plan.eos_id)
-    elif isinstance(plan.sampler, TwoPhase):
-        plan.sampler.write(
-            canvas,
-            reading,
-            recorder,
-            shaping=plan.shaping,
-            block_length=plan.block_length,
-            eos_id=plan.eos_id,
-        )
+    reading = Reading(network, family, plan.isolate_prompt, plan.cached)
+    how = {"shaping": plan.shaping, "block_length": plan.block_length, "eos_id": plan.eos_id}
+    if in_windows:
+        write_windows(canvas, reading, plan.sampler, recorder, **how)
     else:
-        write_windows(
-            canvas,
-            reading,
-            plan.sampler,
-            recorder,
-            shaping=plan.shaping,
-            block_length=plan.block_length,
-            eos_id=plan.eos_id,
-        )
+        plan.sampler.write(canvas, reading, recorder, **how)
     return canvas, reading
 
 

@@ -17,7 +17,7 @@ def grid(steps: int, schedule: Schedule, span: LogSnrRange) -> np.ndarray:
     """λ of the T + 1 ends of T steps, rising from ``span.low`` to ``span.high``, float64.
 
     With i/T the share of the steps done, α = σ(low) + (σ(high) - σ(low))·f and f = i/T (linear) or
-    (1 - cos(π·i/T))/2 (cosine, small steps at both ends): 2512.10858 facts §11.3.
+    (1 - cos(π·i/T))/2 (cosine, small steps at both ends): 2512.10858; its code, modeling_gidd_hf.py.
     """
     if isinstance(steps, bool) or int(steps) != steps or steps < 1:
         raise InputError(f"steps: must be a whole number of at least 1, got {steps}")

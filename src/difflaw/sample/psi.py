@@ -1,9 +1,9 @@
-"""Ψ-samplers: a mixture of the reverse step and a fresh noising of the guess (Duo, Ch. II; beyond-masked §2.4).
+"""Ψ-samplers: a mixture of the reverse step and a fresh noising of the guess (Duo, Chapter II).
 
-z_s ~ κ·p(z_s|z_t) + (1-κ)·q(z_s|x̂₀), x̂₀ = p(x|z_t): κ = 1 is ancestral sampling, κ = 0 guesses and noises anew in every
-step. Mistakes can be undone, so quality goes on rising with T where ancestral sampling stops. Exact as T → ∞ at any
-fixed κ, since what is noised anew falls with the noise; not with a fixed η, where until the very end a share η of the
-places is redrawn in every step, apart from one another, however many steps there are.
+z_s ~ κ·p(z_s|z_t) + (1-κ)·q(z_s|x̂₀), x̂₀ = p(x|z_t): κ = 1 is ancestral sampling, κ = 0 guesses and noises anew in
+every step. Mistakes can be undone, so quality goes on rising with T where ancestral sampling stops. Exact as T → ∞ at
+any fixed κ, since what is noised anew falls with the noise; not with a fixed η, where until the very end a share η of
+the places is redrawn in every step, independently of one another, however many steps there are.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from difflaw.errors import InputError
-from difflaw.families import Family
+from difflaw.families import Diffusion
 from difflaw.noise.clock import sigmoid
 from difflaw.sample.categorical import choose
 from difflaw.sample.grid import Schedule, to_clean
@@ -64,7 +64,7 @@ class Psi:
 
 
 def psi_step(
-    family: Family, logits_MV: Tensor, z_M: Tensor, log_snr_t: float, log_snr_s: float, kappa: float
+    family: Diffusion, logits_MV: Tensor, z_M: Tensor, log_snr_t: float, log_snr_s: float, kappa: float
 ) -> Tensor:
     """The mixture, (M, V)."""
     t, s, clean = (torch.tensor(lam, dtype=logits_MV.dtype) for lam in (log_snr_t, log_snr_s, float("inf")))
@@ -73,5 +73,5 @@ def psi_step(
         return reverse
     guess = family.reverse(logits_MV[None], z_M[None], t, clean)[0]
     ids = torch.arange(logits_MV.shape[1], device=z_M.device)
-    noise = family.noise_at(ids, s.expand(ids.shape))  # type: ignore[attr-defined]
+    noise = family.noise_at(ids, s.expand(ids.shape))
     return kappa * reverse + (1.0 - kappa) * (torch.sigmoid(s) * guess + noise)

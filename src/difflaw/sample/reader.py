@@ -13,7 +13,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from difflaw.families import Block, Family
+from difflaw.families import Family
 from difflaw.model.cache import KeyValueCache
 from difflaw.model.transformer import Transformer
 from difflaw.sample.canvas import Canvas, gathered
@@ -23,7 +23,7 @@ class Predictor(Protocol):
     """Where a sampler's predictions come from; tests put an enumerated oracle here."""
 
     @property
-    def hears_noise(self) -> bool:
+    def noise_conditioned(self) -> bool:
         """Whether the prediction depends on λ besides the tokens."""
         ...
 
@@ -42,7 +42,7 @@ class Reading:
 
     model: Transformer
     family: Family
-    apart: bool
+    prompt_isolated: bool
     """Clean tokens see clean tokens only."""
     cached: bool
     """Keep keys and values where that changes nothing."""
@@ -50,10 +50,10 @@ class Reading:
     """Calls of the network so far (NFE), prompts included."""
     positions_read: int = 0
     """Positions put through it, all rows."""
-    told: bool = field(init=False)
+    noise_conditioned: bool = field(init=False)
 
     def __post_init__(self) -> None:
-        self.told = bool(self.model.config.adaln) and type(self.family).told is not Family.told
+        self.noise_conditioned = bool(self.model.config.adaln) and type(self.family).condition is not Family.condition
 
     def hidden(
         self,
@@ -66,7 +66,7 @@ class Reading:
         """One pass, (B, N, D)."""
         self.passes += 1
         self.positions_read += z_BN.numel()
-        sigma = self.family.told(log_snr_BN) if self.told and log_snr_BN is not None else None
+        sigma = self.family.condition(log_snr_BN) if self.noise_conditioned and log_snr_BN is not None else None
         return self.model.hidden(z_BN, attention, positions_BN, sigma=sigma, cache=cache)
 
     def remember(
@@ -80,7 +80,7 @@ class Reading:
         """A pass for the cache alone; it counts as one, and costs a little less."""
         self.passes += 1
         self.positions_read += z_BN.numel()
-        sigma = self.family.told(log_snr_BN) if self.told and log_snr_BN is not None else None
+        sigma = self.family.condition(log_snr_BN) if self.noise_conditioned and log_snr_BN is not None else None
         self.model.hidden(z_BN, attention, positions_BN, sigma=sigma, cache=cache, only_remember=True)
 
     def logits(self, states_MD: Tensor) -> Tensor:
@@ -104,9 +104,9 @@ class WindowReader:
         self.reading, self.canvas = reading, canvas
         self.noised = canvas.valid & ~canvas.clean
         self.places, self.real = gathered(self.noised)
-        self.hears_noise = reading.told
+        self.noise_conditioned = reading.noise_conditioned
         self.cache = None
-        if reading.apart and reading.cached:
+        if reading.prompt_isolated and reading.cached:
             self.cache = self._read_clean()
         self._attention = self._among_noised()
 
@@ -114,13 +114,13 @@ class WindowReader:
         """(B, N, D) at `places`."""
         reading, canvas = self.reading, self.canvas
         if self.cache is not None:
-            lam = torch.full(z_BN.shape, log_snr, device=z_BN.device) if reading.told else None
+            lam = torch.full(z_BN.shape, log_snr, device=z_BN.device) if reading.noise_conditioned else None
             return reading.hidden(z_BN, self.places, self._attention, self.cache, lam)
         everything = put(canvas.tokens, self.places, self.real, z_BN)
         lam = None
-        if reading.told:
+        if reading.noise_conditioned:
             lam = torch.full(everything.shape, log_snr, device=z_BN.device)
-            lam = torch.where(self.noised, lam, reading.family.span.high) if reading.apart else lam
+            lam = torch.where(self.noised, lam, reading.family.span.high) if reading.prompt_isolated else lam
         states = reading.hidden(everything, canvas.positions, self._attention, None, lam)
         return states.gather(1, self.places[..., None].expand(-1, -1, states.shape[-1]))
 
@@ -133,7 +133,11 @@ class WindowReader:
         places, real = gathered(canvas.clean)
         cache = reading.model.new_cache(canvas.rows, places.shape[1] + self.places.shape[1])
         if places.shape[1]:
-            lam = torch.full(places.shape, reading.family.span.high, device=places.device) if reading.told else None
+            lam = (
+                torch.full(places.shape, reading.family.span.high, device=places.device)
+                if reading.noise_conditioned
+                else None
+            )
             reading.remember(canvas.tokens.gather(1, places), places, may_attend(real), cache, lam)
             cache.keep(real)
         return cache
@@ -142,10 +146,10 @@ class WindowReader:
         if self.cache is not None:
             return may_attend(self.real)
         valid = may_attend(self.canvas.valid)
-        if not self.reading.apart or not bool(self.canvas.clean.any()):
+        if not self.reading.prompt_isolated or not bool(self.canvas.clean.any()):
             return valid
-        apart = self.noised[:, :, None] >= self.noised[:, None, :]
-        return apart if valid is None else apart & valid
+        isolated = self.noised[:, :, None] >= self.noised[:, None, :]
+        return isolated if valid is None else isolated & valid
 
 
 class BlockReader:
@@ -154,12 +158,12 @@ class BlockReader:
     A row's window is a whole block of its own: the given tokens in it are read with it, as in training.
     """
 
-    hears_noise = False
+    noise_conditioned = False
 
     def __init__(self, reading: Reading, canvas: Canvas, first_B: Tensor) -> None:
         """``first_B`` is the first block of each row that has a blank; the ones before it are read here."""
-        if not isinstance(reading.family, Block):
-            raise TypeError("only for block diffusion")
+        if reading.family.block_length is None:
+            raise TypeError(f"{reading.family.name} has no blocks of its own")
         self.reading, self.canvas, self.length = reading, canvas, reading.family.block_length
         self.block_B = first_B
         self.cache = reading.model.new_cache(canvas.rows, canvas.tokens.shape[1]) if reading.cached else None

@@ -1,14 +1,12 @@
-"""Which sampler writes for which family, and what its options are."""
+"""Samplers by name, and their options; which of them can write for a family, the family says (`Family.samplers`)."""
 
 from __future__ import annotations
 
 from dataclasses import fields
 from typing import Any
 
-import torch
-
 from difflaw.errors import InputError
-from difflaw.families import Autoregressive, Block, Duo, EsoLm, Family, Gidd
+from difflaw.families import Family
 from difflaw.sample.adaptive import Adaptive
 from difflaw.sample.ancestral import Ancestral, GreedyTail
 from difflaw.sample.autoregressive import LeftToRight
@@ -32,46 +30,18 @@ SAMPLERS: dict[str, type] = {
     "two-phase": TwoPhase,
 }
 
-_TOKENWISE = ("ancestral", "greedy-tail", "adaptive", "psi")
-_BY_KIND = {
-    "autoregressive": ("left-to-right",),
-    "esolm": ("two-phase",),
-    "masked": (*_TOKENWISE, "entropy-bounded", "remdm", "first-hitting"),
-    "block": (*_TOKENWISE, "entropy-bounded", "remdm", "first-hitting"),
-    "hybrid": (*_TOKENWISE, "self-correction"),
-    "uniform": (*_TOKENWISE, "self-correction"),
-}
-
-
-def kind(family: Family) -> str:
-    """``autoregressive``, ``esolm``, ``block``, ``masked``, ``hybrid`` or ``uniform``: what decides about samplers."""
-    for name, cls in (("autoregressive", Autoregressive), ("esolm", EsoLm), ("block", Block), ("uniform", Duo)):
-        if isinstance(family, cls):
-            return name
-    if not isinstance(family, Gidd):
-        raise TypeError(f"no sampler knows {family.name}")
-    if family.is_masked:
-        return "masked"
-    share = family.mixing.log_uniform_share(torch.tensor(family.span.low, dtype=torch.float64))
-    return "uniform" if float(share) > -1e-9 else "hybrid"
-
-
-def names(family: Family) -> tuple[str, ...]:
-    """Samplers of a family, its default first."""
-    return _BY_KIND[kind(family)]
-
 
 def get(name: str | None, family: Family, **options: Any) -> Any:
     """The sampler ``name`` (None: the family's default) with its options; those that are None are left out.
 
     Raises InputError for one the family does not admit, an option the sampler has not, or a value out of range.
     """
-    fitting = names(family)
+    fitting = family.samplers
     name = fitting[0] if name is None else name
     if name not in SAMPLERS:
         raise InputError(f"sampler: {name!r} is unknown; {family.name} has {', '.join(fitting)}")
     if name not in fitting:
-        raise InputError(f"sampler: {name} is not defined for {_words(family)}, which has {', '.join(fitting)}")
+        raise InputError(f"sampler: {name} is not defined for {family.described}, which has {', '.join(fitting)}")
     cls = SAMPLERS[name]
     own = [field.name for field in fields(cls)]
     given = {key: value for key, value in options.items() if value is not None}
@@ -84,11 +54,3 @@ def get(name: str | None, family: Family, **options: Any) -> Any:
         return cls(**given)
     except TypeError as error:
         raise InputError(f"sampler {name}: {error}") from None
-
-
-def _words(family: Family) -> str:
-    return (
-        f"{family.name} with {kind(family)} noise"
-        if isinstance(family, Gidd) and family.name == "gidd"
-        else family.name
-    )

@@ -2,8 +2,8 @@
 
 With remasking probability σ ≤ σ_max = min(1, (1-α_s)/α_t) a token becomes a mask with probability σ, and a mask a token
 with probability (α_s - (1-σ)α_t)/(1-α_t): the marginals of masked diffusion stay what they are. Exact as T → ∞ if σ
-falls with T or with the noise (rescale); with a fixed cap a share η of the places is redrawn in every step, apart from
-one another, which leaves a bias, and ``conf`` lets σ depend on the text, which adds one. Facts: beyond-masked §1.5.
+falls with T or with the noise (rescale); with a fixed cap a share η of the places is redrawn in every step,
+independently of one another, which leaves a bias, and ``conf`` lets σ depend on the text, which adds one.
 """
 
 from __future__ import annotations

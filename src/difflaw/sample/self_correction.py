@@ -1,4 +1,4 @@
-"""GIDD's self-correction: a finished text is revised, the surest change first (2503.04482; 2512.10858 facts §11.7).
+"""GIDD's self-correction: a finished text is revised, the surest change first (GIDD, 2503.04482).
 
 Each step draws a candidate for every place at a low temperature, and the k that differ from their token and are most
 likely replace it. It ends after ``corrections`` steps, when nothing differs, or when the share of places that hold
@@ -31,7 +31,7 @@ class SelfCorrection:
     tokens_per_step: int = 1
     patience: int = 32
     log_snr: float = 4.6
-    """Where the finished text is taken to be, for a network that is told: 1 % noise."""
+    """Where the finished text is taken to be, for a network conditioned on λ: 1 % noise."""
 
     def __post_init__(self) -> None:
         for name in ("corrections", "tokens_per_step", "patience"):

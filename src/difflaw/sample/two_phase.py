@@ -1,10 +1,10 @@
 """Eso-LM's sampler: a share α₀ of the blanks any-order in T parallel steps, then the rest from left to right.
 
 Which blanks are diffused, in which order and in which step is drawn before anything is read: with α falling linearly a
-diffused token's moment is uniform, so T steps get binomial shares of the tokens, as in the reference (beyond-masked
-§3.5). Attention is causal over the order of writing, so what was written before is read from the cache, exactly, in
-both phases (variant B). A pass reads the tokens of the last step, now clean, and the masks of this one.
-Exact as T → ∞; at finite T the tokens of one step are drawn apart.
+diffused token's moment is uniform, so T steps get binomial shares of the tokens, as in the public code (2506.01928;
+algo.py). Attention is causal over the order of writing, so what was written before is read from the cache, exactly, in
+both phases (variant B). A pass reads the tokens of the last step, now clean, and the masks of this one. Exact as T → ∞;
+at finite T the tokens of one step are drawn independently.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from difflaw.families import Family, Gidd
+from difflaw.families import Diffusion, Family
 from difflaw.model.head import CHUNK_ELEMENTS
 from difflaw.sample.categorical import Shaping, choose
 from difflaw.sample.draws import Draws, Use
@@ -81,7 +81,7 @@ class Window:
 
     def __init__(
         self,
-        family: Family,
+        family: Diffusion,
         predictor: Predictor,
         z_BN: Tensor,
         active_BN: Tensor,
@@ -111,7 +111,7 @@ class Window:
     @property
     def only_masks(self) -> bool:
         """Whether noise is nothing but masks, so that what is written stays."""
-        return isinstance(self.family, Gidd) and self.family.is_masked
+        return self.family.absorbing
 
     # -- the network ----------------------------------------------------------------------------------------------
 
@@ -121,7 +121,7 @@ class Window:
         """``function(logits (M, V), places)`` at the places of ``where``, in chunks, its results joined.
 
         The logits are float32 and unshaped; the mask and, where a text must not end yet, EOS have none. The network is
-        asked only if a token changed since it last was (or λ did, where it is told of it).
+        asked only if a token changed since it last was (or λ did, where it is conditioned on it).
         """
         rows, columns = where_BN.nonzero(as_tuple=True)
         states = self._current_states(log_snr)[rows, columns]
@@ -130,15 +130,15 @@ class Window:
         return over(self.predictor.logits, self.family, states, places, no_eos, self._eos_id, function)
 
     def _current_states(self, log_snr: float) -> Tensor:
-        told = log_snr if self.predictor.hears_noise else 0.0
+        level = log_snr if self.predictor.noise_conditioned else 0.0
         if (
             self._states is None
             or self._read is None
-            or told != self._read[1]
+            or level != self._read[1]
             or not torch.equal(self.z, self._read[0])
         ):
             self._states = self.predictor.states(self.z, log_snr)
-            self._read = (self.z.clone(), told)
+            self._read = (self.z.clone(), level)
         return self._states
 
     # -- writing --------------------------------------------------------------------------------------------------

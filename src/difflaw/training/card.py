@@ -8,15 +8,6 @@ from typing import Any
 from difflaw.model.accounting import FLOP_CONVENTIONS, PARAMETER_CONVENTIONS
 from difflaw.training.loaded import LoadedModel
 
-_PAPERS = {
-    "gidd": "hybrid diffusion, 2512.10858",
-    "mdlm": "masked diffusion, 2406.07524",
-    "duo": "uniform-state diffusion, 2506.10892",
-    "esolm": "masked diffusion and autoregression in one, 2506.01928",
-    "block": "block diffusion, 2503.09573",
-    "autoregressive": "autoregressive baseline",
-}
-
 
 def model_card(loaded: LoadedModel) -> str:
     """Markdown with the front matter the Hub reads. Figures that are not known are left out, never guessed."""
@@ -87,7 +78,7 @@ def _family(loaded: LoadedModel) -> str:
     name = loaded.family.name
     options = loaded.info.get("family_options") or {}
     extra = ", ".join(f"{_plain(key)} {_plain(value)}" for key, value in options.items())
-    paper = _PAPERS.get(name)
+    paper = loaded.family.paper
     return f"{name}{f' ({extra})' if extra else ''}{f': {paper}' if paper else ''}"
 
 

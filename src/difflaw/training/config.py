@@ -52,7 +52,7 @@ class ConditioningConfig(BaseModel):
 
 
 class DistillationConfig(BaseModel):
-    """Discrete Consistency Distillation; defaults are the published OWT run's (facts: beyond-masked §2.3)."""
+    """Discrete Consistency Distillation; defaults are the published OWT run's (Duo's code, scripts/distil_owt.sh)."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 

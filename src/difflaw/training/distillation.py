@@ -2,7 +2,7 @@
 
 One Gaussian noise gives a text at two clocks, t and t - δ; the student reads z_t, the teacher z_{t-δ}, and the student
 minimises KL between their predictions. δ doubles each round, and each round's teacher is the student that starts it
-(2506.10892 §4; facts: beyond-masked §2.3). What comes out needs far fewer sampling steps; its bound gets worse.
+(2506.10892 §4; its code: algo.py). What comes out needs far fewer sampling steps; its bound gets worse.
 """
 
 from __future__ import annotations

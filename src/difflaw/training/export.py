@@ -14,7 +14,6 @@ import torch
 
 from difflaw.data.special import SPECIAL_TOKENS
 from difflaw.errors import InputError
-from difflaw.families import Family
 from difflaw.files import room_on_disk, write_json
 from difflaw.model.published_config import Published, to_published
 from difflaw.model.weights import write_weights
@@ -23,8 +22,6 @@ from difflaw.training.loaded import LoadedModel, Number, load
 
 SHARD_SIZE = "5GB"
 _UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
-_SHIFTS = {"duo": 1000.0, "autoregressive": -1000.0}
-"""The published ``noise_type`` nearest to a family that is no mixture of masks and random tokens."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +98,7 @@ def hugging_face_config(loaded: LoadedModel) -> dict[str, Any]:
     own = {key: value for key, value in loaded.info.items() if key not in ("source", "total_params")}
     form = Published(
         loaded.config,
-        _shift(loaded.family),
+        loaded.family.published_shift,
         span.low,
         span.high,
         loaded.bos_id,
@@ -112,11 +109,6 @@ def hugging_face_config(loaded: LoadedModel) -> dict[str, Any]:
     )
     kind = "bfloat16" if loaded.dtype == torch.bfloat16 else "float32"
     return to_published(form, causal=loaded.family.causal, dtype=kind)
-
-
-def _shift(family: Family) -> float:
-    mixing = getattr(family, "mixing", None)
-    return _SHIFTS.get(family.name, -1000.0) if mixing is None else float(mixing.shift)
 
 
 def _tokenizer_config(loaded: LoadedModel) -> dict[str, Any]:

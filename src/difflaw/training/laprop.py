@@ -1,4 +1,4 @@
-"""LaProp: normalise first, momentum second, decoupled decay (Ziyin et al. 2020; as run in 2512.10858 §5.2)."""
+"""LaProp: normalise first, momentum second, decoupled decay (Ziyin et al. 2020; as run in 2512.10858)."""
 
 from __future__ import annotations
 

@@ -96,14 +96,14 @@ class LoadedModel:
         ``noised_BL`` (True = noised, False = given and clean) applies the rule of training with prompts: a clean
         token sees clean tokens only; a causal family needs none and ignores it. ``attention`` (L, L) or (B, L, L),
         True = may attend, replaces the default and is narrowed by that rule. ``positions`` (B, L) default to 0 … L-1.
-        ``log_snr_BL`` (B, 1 or L) is read only by networks that are told λ. ValueError when L exceeds the context.
+        ``log_snr_BL`` (B, 1 or L) is read only by networks conditioned on λ. ValueError when L exceeds the context.
         """
         if noised_BL is not None and not self.family.causal:
             rule: Any = prompt_attention(noised_BL)  # type: ignore[arg-type]  # the same operators on tensors
             if rule is not None:
                 attention = rule if attention is None else rule & attention
         if log_snr_BL is not None and getattr(self.config, "adaln", False):
-            sigma = self.family.told(log_snr_BL.expand(-1, z_BL.shape[1]))
+            sigma = self.family.condition(log_snr_BL.expand(-1, z_BL.shape[1]))
             return self.model.logits(z_BL, attention, positions, sigma=sigma)
         return self.model.logits(z_BL, attention, positions)
 

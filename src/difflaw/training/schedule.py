@@ -1,4 +1,4 @@
-"""Warm-up, constant, decay: the factor on the peak learning rate at each step (2512.10858 §5.3)."""
+"""Warm-up, constant, decay: the factor on the peak learning rate at each step (2512.10858)."""
 
 from __future__ import annotations
 
