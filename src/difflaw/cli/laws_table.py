@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from difflaw.formatting import count
 from difflaw.formatting import flops as in_flops
-from difflaw.formatting import human
 from difflaw.law.results import FamilyLaws, Interval, Laws, PowerLaw, Surface
 
 
@@ -94,11 +94,11 @@ def print_forecasts(laws: Laws) -> None:
     for family in laws.families.values():
         for best in family.forecasts:
             f = best.forecast
-            size = human(best.params)
+            size = count(best.params)
             if best.params_interval is not None:
-                size += f" [{human(best.params_interval.low)}, {human(best.params_interval.high)}]"
+                size += f" [{count(best.params_interval.low)}, {count(best.params_interval.high)}]"
             rows.append(
-                [family.family, in_flops(best.flops), size, human(best.tokens), f"{f.loss:.4f}"]
+                [family.family, in_flops(best.flops), size, count(best.tokens), f"{f.loss:.4f}"]
                 + [_ends(interval).strip() or "-" for interval in (f.mean, f.run)]
             )
     if not rows:

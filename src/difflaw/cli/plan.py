@@ -137,8 +137,8 @@ def _score(words: list[str], json_: bool) -> None:
 
 
 def _next(words: list[str], flops: float, target: float | None, family: list[str] | None, json_: bool) -> None:
+    from difflaw.formatting import count
     from difflaw.formatting import flops as in_flops
-    from difflaw.formatting import human
     from difflaw.ladder.runs import read_runs
     from difflaw.law.words import plain
     from difflaw.planning.extend import propose
@@ -162,7 +162,7 @@ def _next(words: list[str], flops: float, target: float | None, family: list[str
         for run, shape in zip(found.runs, p.shapes, strict=True):
             times = f" x {run.times} seeds" if run.times > 1 else ""
             where = f"{shape}, " if shape else ""
-            what = f"{human(run.params)} parameters on {human(run.tokens)} tokens, {in_flops(run.flops)}{times}"
+            what = f"{count(run.params)} parameters on {count(run.tokens)} tokens, {in_flops(run.flops)}{times}"
             typer.echo(f"  {where}{what}: {run.why}")
         for line in p.warnings:
             typer.echo(f"  - {line}")
@@ -174,8 +174,8 @@ def _show(plans: list[RunPlan]) -> None:
     from rich.console import Console
     from rich.table import Table
 
+    from difflaw.formatting import count
     from difflaw.formatting import flops as in_flops
-    from difflaw.formatting import human
 
     one = plans[0]
     table = Table(box=box.SIMPLE_HEAD, title=f"Plans by {one.law}", title_justify="left")
@@ -183,16 +183,16 @@ def _show(plans: list[RunPlan]) -> None:
     for heading in (*headings, "one run 95 %", "regret", f"{one.gpu} hours"):
         table.add_column(heading, no_wrap=True)
     for p in plans:
-        flat = f" [{human(p.batch_flat[0])}, {human(p.batch_flat[1])}]" if p.batch_flat else ""
+        flat = f" [{count(p.batch_flat[0])}, {count(p.batch_flat[1])}]" if p.batch_flat else ""
         law, run = (f"[{i.low:.3f}, {i.high:.3f}]" if i else "not given" for i in (p.loss_interval, p.run_interval))
         epochs = f" ({p.epochs:.3g} epochs)" if p.epochs else ""
         table.add_row(
             p.family,
             f"{p.layers}x{p.width}",
-            human(p.params),
-            human(p.tokens) + epochs,
+            count(p.params),
+            count(p.tokens) + epochs,
             f"{p.flops:.3g}",
-            human(p.batch_tokens) + flat,
+            count(p.batch_tokens) + flat,
             "-" if p.lr is None else f"{p.lr:.3g}",
             f"{p.steps:,}",
             "not stated" if p.loss is None else f"{p.loss:.4f}",
@@ -217,7 +217,7 @@ def _show(plans: list[RunPlan]) -> None:
         )
         if p.params_interval and p.tokens_interval:
             n, d = p.params_interval, p.tokens_interval
-            text += f"; N* in [{human(n.low)}, {human(n.high)}], D* in [{human(d.low)}, {human(d.high)}]"
+            text += f"; N* in [{count(n.low)}, {count(n.high)}], D* in [{count(d.low)}, {count(d.high)}]"
         print(text + clock)
         if p.alternatives:
             print(f"  as good: {', '.join(f'{a.layers}x{a.width}' for a in p.alternatives)} (each within .1 %)")

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from difflaw.formatting import human
+from difflaw.formatting import count as in_short
 from difflaw.law.results import FamilyLaws, Laws
 from difflaw.law.surface.forms import make_form
 from difflaw.law.table.read import UNSTATED, Table
@@ -114,7 +114,7 @@ def _runs(frame: Any) -> str:
 
 
 def _range(frame: Any, column: str) -> str:
-    return f"{human(float(frame[column].min()))} to {human(float(frame[column].max()))}"
+    return f"{in_short(float(frame[column].min()))} to {in_short(float(frame[column].max()))}"
 
 
 def _spread(values: Any) -> str:

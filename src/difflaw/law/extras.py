@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from difflaw.errors import InputError
-from difflaw.formatting import human
+from difflaw.formatting import count
 from difflaw.law.fit import AHEAD, at_bottom
 from difflaw.law.hyperparameters import Bowl, fit_bowl
 from difflaw.law.isoflop.first_paper import PaperLaw, batch_law, frontier, rate_law
@@ -240,7 +240,7 @@ def in_words(beyond: Beyond) -> list[str]:
         if "params" in laws:
             law = laws["params"]
             lines.append(
-                f"{family}, by the first paper's procedure: N* = {human(law.law.coefficient)}·C^{law.law.exponent:.3f} "
+                f"{family}, by the first paper's procedure: N* = {count(law.law.coefficient)}·C^{law.law.exponent:.3f} "
                 f"[{law.interval.low:.3f}, {law.interval.high:.3f}]; its intervals resample optima and are too narrow."
             )
     return lines

@@ -16,7 +16,7 @@ from typing import Any, Literal
 import numpy as np
 
 from difflaw.errors import InputError
-from difflaw.formatting import human
+from difflaw.formatting import count as in_short
 from difflaw.law.power import quantile
 from difflaw.law.results import Interval
 from difflaw.law.surface.covariance import condition, sandwich
@@ -252,8 +252,8 @@ def _doubts(bowl: Bowl, c: dict[str, np.ndarray], shift: dict[str, float], jac: 
         best = bowl.best_batch(math.exp(end), math.exp(shift["params"]))
         if not low <= best <= high:
             found.append(
-                f"at the {word} tokens the best batch, {human(best)}, lies outside the batches run "
-                f"({human(low)} to {human(high)}); run it to be sure"
+                f"at the {word} tokens the best batch, {in_short(best)}, lies outside the batches run "
+                f"({in_short(low)} to {in_short(high)}); run it to be sure"
             )
     for name, k in (("batch", bowl.k_batch), ("rate", bowl.k_rate)):
         if k < 1e-4:

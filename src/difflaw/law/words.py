@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from difflaw.formatting import count
 from difflaw.formatting import flops as in_flops
-from difflaw.formatting import human
 from difflaw.law.power import quantile
 from difflaw.law.results import FamilyLaws, Laws, PowerLaw
 from difflaw.law.surface.hold_out import hold_out_words
@@ -65,7 +65,7 @@ def _minima(family: FamilyLaws) -> str:
     if inside and inside[-1].vertex is not None:
         v = inside[-1].vertex
         text += (
-            f"; at {in_flops(inside[-1].flops)} it is {human(v.params)} parameters on {human(v.tokens)} tokens, "
+            f"; at {in_flops(inside[-1].flops)} it is {count(v.params)} parameters on {count(v.tokens)} tokens, "
             f"loss {v.loss:.3f}"
         )
     missed = [p.message for p in family.profiles if p.status != "interior" and p.message]

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from difflaw.errors import InputError
+from difflaw.formatting import count as in_short
 from difflaw.formatting import flops as in_flops
-from difflaw.formatting import human
 from difflaw.law.power import quantile
 from difflaw.law.published import Derived
 from difflaw.law.results import Interval
@@ -209,8 +209,8 @@ class _Planner:
         tokens = self.length(sized)
         if not tokens > 0:
             raise InputError(
-                f"{self.law.family}: generating {human(self.ask.inference_tokens)} tokens with a model of "
-                f"{human(sized.params)} parameters already costs more than the budget; raise --flops"
+                f"{self.law.family}: generating {in_short(self.ask.inference_tokens)} tokens with a model of "
+                f"{in_short(sized.params)} parameters already costs more than the budget; raise --flops"
             )
         return self.finish(sized, tokens)
 
@@ -416,7 +416,7 @@ class _Planner:
             raise InputError(f"{self.law.origin}: has no batch law for {self.law.family}")
         flops = sized.flops_per_token * tokens
         value = rule(tokens=tokens, flops=flops, params=sized.params)
-        derived.append(Derived("batch_tokens", value, f"{rule.formula} at D = {human(tokens)}", rule.source))
+        derived.append(Derived("batch_tokens", value, f"{rule.formula} at D = {in_short(tokens)}", rule.source))
         pooled = self.law.pooled_batch
         if pooled is not None and pooled is not rule:
             other = pooled(tokens=tokens, flops=flops, params=sized.params)
@@ -429,7 +429,7 @@ class _Planner:
         if rule is None:
             return None
         value = rule(batch_tokens=per_step, tokens=tokens, flops=flops, params=sized.params)
-        words = f"{rule.formula} at B = {human(per_step)}"
+        words = f"{rule.formula} at B = {in_short(per_step)}"
         if self.law.batch_curvature is not None:
             words += ", counted as in the fitted table"
         else:

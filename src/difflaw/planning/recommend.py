@@ -11,7 +11,7 @@ import yaml
 
 from difflaw.errors import InputError
 from difflaw.files import read_json, write_atomically
-from difflaw.formatting import human
+from difflaw.formatting import count as in_short
 from difflaw.model.accounting import Account, account
 from difflaw.model.config import ModelConfig, default_heads
 from difflaw.planning.forecast import Forecast, load_forecasts
@@ -120,6 +120,8 @@ def write_train_config(path: Path, chosen: RunPlan, corpus: str) -> None:
     if chosen.loss is not None:
         lines.append(f"# forecast: {chosen.loss:.4f} nats per token after the cooldown, {chosen.bound}")
     lines += [f"# mind: {w}" for w in chosen.warnings]
-    lines.append(f"# {human(chosen.params)} parameters ({chosen.params_convention}), {human(chosen.tokens)} tokens")
+    lines.append(
+        f"# {in_short(chosen.params)} parameters ({chosen.params_convention}), {in_short(chosen.tokens)} tokens"
+    )
     body = yaml.safe_dump(train_config(chosen, corpus), sort_keys=False, allow_unicode=True)
     write_atomically(path, "\n".join(lines) + "\n" + body)
