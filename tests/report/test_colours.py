@@ -4,6 +4,7 @@ import subprocess
 import sys
 
 from difflaw.report.colours import STYLES, canonical, in_order, sequence, style_of, transparent
+from difflaw.report.matplotlib_figure import MARKERS
 
 
 def test_noise_types_wear_the_papers_colours():
@@ -15,8 +16,9 @@ def test_noise_types_wear_the_papers_colours():
 
 
 def test_known_families_differ_in_colour_and_marker():
-    for attribute in ("colour", "marker", "symbol"):
+    for attribute in ("colour", "symbol"):
         assert len({getattr(style, attribute) for style in STYLES.values()}) == len(STYLES)
+    assert len({MARKERS[style.symbol] for style in STYLES.values()}) == len(STYLES)
 
 
 def test_aliases():

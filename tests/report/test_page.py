@@ -15,11 +15,14 @@ import plotly.graph_objects as go
 import pytest
 from plotly.offline import get_plotlyjs
 
-from difflaw import files
+from difflaw import files, report
 from difflaw.law.published import published_laws
-from difflaw.report import plots, write_report
-from difflaw.report.markup import escape, plot_text, script_json, visible
-from difflaw.report.published import QUANTITIES, published_exponents
+from difflaw.report import write_report
+from difflaw.report.exponents import QUANTITIES, published_exponents
+from difflaw.report.loss_figures import loss_curves
+from difflaw.report.optimum_figures import optimal_size
+from difflaw.report.plotly_figure import plot_text, to_plotly
+from difflaw.templates import escape, script_json, visible
 
 VOID = {"meta", "br", "img", "link", "input", "hr"}
 
@@ -151,13 +154,13 @@ def test_figures_are_valid_plotly_and_have_a_place(html):
 
 
 def test_ticks_are_engineering_labels(ladder):
-    layout = plots.optimal(ladder.laws, "params")["layout"]
+    layout = to_plotly(optimal_size(ladder.laws))["layout"]
     assert "2e14" in layout["xaxis"]["ticktext"]
     assert "200k" in layout["yaxis"]["ticktext"]
 
 
 def test_panels_do_not_overlap(ladder):
-    layout = plots.loss_curves(ladder.table)["layout"]
+    layout = to_plotly(loss_curves(ladder.table))["layout"]
     boxes = []
     for index in range(len(ladder.laws.families)):
         number = "" if index == 0 else str(index + 1)
@@ -262,5 +265,5 @@ def test_escaping_by_hand():
 
 
 def test_no_path_of_this_machine_in_the_sources():
-    for path in Path(plots.__file__).parent.glob("*.py"):
+    for path in Path(report.__file__).parent.glob("*.py"):
         assert "/home/" not in path.read_text("utf-8")

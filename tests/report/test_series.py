@@ -1,4 +1,4 @@
-"""What is drawn: law lines and bands by hand, curves, bowls."""
+"""What is drawn: law lines and bands by hand, curves, sweeps."""
 
 from dataclasses import replace
 
@@ -6,18 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from difflaw.report.series import (
-    FORWARD,
-    best_point,
-    bowls_of,
-    curves_of,
-    envelope,
-    error_factor,
-    families_of,
-    law_line,
-    law_pieces,
-    parabola,
-)
+from difflaw.report.law_lines import FORWARD, best_point, error_factor, law_line, law_pieces, parabola
+from difflaw.report.rate_sweeps import rate_sweeps
+from difflaw.report.runs import curves_of, envelope, families_of
 
 
 def test_law_line_is_the_law_and_its_band_is_narrowest_at_the_centre(ladder):
@@ -59,22 +50,22 @@ def test_curves_keep_broken_runs_and_drop_unusable_rows():
     assert list(loss) == [3.0, 2.0]
 
 
-def test_bowls_need_two_rates_at_one_horizon(ladder):
-    bowls = bowls_of(curves_of(ladder.table))
-    assert {bowl.family for bowl in bowls} == set(ladder.laws.families)
-    assert bowls[0].rates == (1e-3, 2e-3, 4e-3)
-    assert bowls[0].label.startswith("128×3, batch 16.4k")
+def test_sweeps_need_two_rates_at_one_horizon(ladder):
+    sweeps = rate_sweeps(curves_of(ladder.table))
+    assert {sweep.family for sweep in sweeps} == set(ladder.laws.families)
+    assert sweeps[0].rates == (1e-3, 2e-3, 4e-3)
+    assert sweeps[0].label.startswith("128×3, batch 16.4k")
     longer = ladder.table.copy()
     chosen = longer["lr"] == 2e-3
     longer.loc[chosen, ["tokens", "flops"]] *= 2.0
-    assert all(2e-3 not in bowl.rates for bowl in bowls_of(curves_of(longer)))
+    assert all(2e-3 not in sweep.rates for sweep in rate_sweeps(curves_of(longer)))
 
 
-def test_a_run_broken_before_its_first_loss_is_in_the_bowl(ladder):
+def test_a_run_broken_before_its_first_loss_is_in_the_sweep(ladder):
     extra = ladder.table[ladder.table["lr"] == 4e-3].groupby("family").tail(1).copy()
     extra = extra.assign(run="lost", lr=8e-3, loss=np.nan, status="diverged")
-    bowls = bowls_of(curves_of(pd.concat([ladder.table, extra])))
-    assert all(bowl.diverged == (8e-3,) for bowl in bowls)
+    sweeps = rate_sweeps(curves_of(pd.concat([ladder.table, extra])))
+    assert all(sweep.diverged == (8e-3,) for sweep in sweeps)
 
 
 def test_parabola_passes_its_vertex_and_errors_are_bounded(ladder):

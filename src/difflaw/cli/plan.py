@@ -97,7 +97,7 @@ def plan(
     if store is not None:
         keep(store, plans, law, data)
     if figure is not None:
-        from difflaw.report.regret import save_regret_map
+        from difflaw.report.plan_figure import save_regret_map
 
         save_regret_map(figure, plans, laws)
     odds, told = [], []

@@ -1,7 +1,7 @@
-"""One colour and one marker per family, the same in every figure and on every page.
+"""One colour and one symbol per family, the same in every figure and on every page.
 
 The five noise types wear the colours of "Scaling Behavior of Discrete Diffusion Language Models" (arXiv 2512.10858),
-so that a reader can hold our figures beside the paper's. Markers differ too: colour is never the only sign.
+so that a reader can hold our figures beside the paper's. Symbols differ too: colour is never the only sign.
 """
 
 from __future__ import annotations
@@ -13,10 +13,9 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Style:
-    """How one family is drawn: a hex colour, a marker in matplotlib's and in plotly's words."""
+    """How one family is drawn: a hex colour and a symbol, by plotly's name."""
 
     colour: str
-    marker: str
     symbol: str
 
 
@@ -25,16 +24,16 @@ def _rgb(red: int, green: int, blue: int) -> str:
 
 
 STYLES: dict[str, Style] = {
-    "autoregressive": Style(_rgb(20, 20, 20), "s", "square"),
-    "masked": Style(_rgb(58, 76, 192), "o", "circle"),
-    "low-uniform": Style(_rgb(141, 175, 253), "v", "triangle-down"),
-    "balanced": Style(_rgb(122, 220, 121), "D", "diamond"),
-    "high-uniform": Style(_rgb(243, 152, 121), "^", "triangle-up"),
-    "uniform": Style(_rgb(179, 3, 38), "P", "cross"),
-    "mdlm": Style(_rgb(0, 137, 123), "X", "x"),
-    "duo": Style(_rgb(142, 36, 170), "p", "pentagon"),
-    "esolm": Style(_rgb(141, 110, 50), "h", "hexagon"),
-    "block": Style(_rgb(130, 130, 130), "<", "triangle-left"),
+    "autoregressive": Style(_rgb(20, 20, 20), "square"),
+    "masked": Style(_rgb(58, 76, 192), "circle"),
+    "low-uniform": Style(_rgb(141, 175, 253), "triangle-down"),
+    "balanced": Style(_rgb(122, 220, 121), "diamond"),
+    "high-uniform": Style(_rgb(243, 152, 121), "triangle-up"),
+    "uniform": Style(_rgb(179, 3, 38), "cross"),
+    "mdlm": Style(_rgb(0, 137, 123), "x"),
+    "duo": Style(_rgb(142, 36, 170), "pentagon"),
+    "esolm": Style(_rgb(141, 110, 50), "hexagon"),
+    "block": Style(_rgb(130, 130, 130), "triangle-left"),
 }
 """Known families in the order in which figures and tables list them."""
 
@@ -48,7 +47,7 @@ _ALIASES = {
 
 # Hues the known families leave free, so that a stranger is not mistaken for one of them.
 _FALLBACK_COLOURS = ("#c2185b", "#b58900", "#0277bd", "#558b2f", "#6d4c41", "#455a64", "#00acc1", "#ad1457")
-_FALLBACK_MARKERS = ((">", "triangle-right"), ("*", "star"), ("d", "diamond-tall"), ("H", "hexagon2"), ("8", "octagon"))
+_FALLBACK_SYMBOLS = ("triangle-right", "star", "diamond-tall", "hexagon2", "octagon")
 
 # Viridis without its yellow end, which cannot be read on white.
 _SEQUENCE = ("#440154", "#3b528b", "#21918c", "#5ec962")
@@ -67,8 +66,8 @@ def style_of(family: str) -> Style:
     if name in STYLES:
         return STYLES[name]
     digest = hashlib.sha256(name.encode("utf-8", "replace")).digest()
-    marker, symbol = _FALLBACK_MARKERS[digest[1] % len(_FALLBACK_MARKERS)]
-    return Style(_FALLBACK_COLOURS[digest[0] % len(_FALLBACK_COLOURS)], marker, symbol)
+    symbol = _FALLBACK_SYMBOLS[digest[1] % len(_FALLBACK_SYMBOLS)]
+    return Style(_FALLBACK_COLOURS[digest[0] % len(_FALLBACK_COLOURS)], symbol)
 
 
 def in_order(families: Iterable[str]) -> list[str]:
@@ -100,3 +99,11 @@ def transparent(colour: str, alpha: float) -> str:
     """A hex colour as CSS ``rgba()``, the form plotly wants for fills."""
     red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
     return f"rgba({red},{green},{blue},{alpha:g})"
+
+
+def readable(colour: str) -> str:
+    """A family colour darkened until it can be read as text on white."""
+    channels = [int(colour[i : i + 2], 16) for i in (1, 3, 5)]
+    brightness = sum(w * c for w, c in zip((0.299, 0.587, 0.114), channels, strict=True))
+    factor = min(1.0, 110 / max(brightness, 1))
+    return "#" + "".join(f"{round(c * factor):02x}" for c in channels)

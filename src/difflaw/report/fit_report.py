@@ -1,4 +1,4 @@
-"""What the page of `difflaw fit TABLE -o DIR` says beyond laws and table."""
+"""What the page says of a fit besides laws and table: its reading, its checklist, and what else was fitted."""
 
 from __future__ import annotations
 
@@ -6,17 +6,23 @@ from difflaw.law.document import Fitted
 from difflaw.report.page import ReportContext
 
 
-def fit_context(fitted: Fitted, name: str) -> ReportContext:
-    """The page's context: title, reading, checklist, odds and laws of batch, rate and repeated data."""
-    table = fitted.table
+def fitted_context(fitted: Fitted) -> ReportContext:
+    """What every page with a fit says: reading, checklist, odds and laws of batch, rate and repeated data."""
     return ReportContext(
-        title=f"Laws of {name}",
-        corpus=f"{len(table.frame):,} rows of {len(table.families)} "
-        + ("family" if len(table.families) == 1 else "families"),
         reading=fitted.reading,
+        checklist=[vars(item) for item in fitted.checklist],
+        extras=fitted.beyond,
+    )
+
+
+def fit_context(fitted: Fitted, name: str) -> ReportContext:
+    """The context of the page of `difflaw fit TABLE -o DIR`."""
+    table = fitted.table
+    families = f"{len(table.families)} " + ("family" if len(table.families) == 1 else "families")
+    return fitted_context(fitted) | ReportContext(
+        title=f"Laws of {name}",
+        corpus=f"{len(table.frame):,} rows of {families}",
         params_convention=table.params_convention,
         flops_convention=table.flops_convention,
         entropy_floor=fitted.options.get("known_entropy"),
-        checklist=[vars(item) for item in fitted.checklist],
-        beyond=fitted.beyond,
     )

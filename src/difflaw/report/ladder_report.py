@@ -17,6 +17,7 @@ from difflaw.ladder.table import ladder_table
 from difflaw.law import Laws, published_laws, table_from_frame
 from difflaw.law.document import Fitted, fit_everything
 from difflaw.report.figures import save_figures
+from difflaw.report.fit_report import fitted_context
 from difflaw.report.page import write_report
 
 
@@ -60,7 +61,7 @@ def write_ladder_report(ladder: LadderDirectory, samples: Sequence[str] = ()) ->
         "reading": list(words),
     }
     if fitted is not None:
-        context |= {"checklist": [vars(item) for item in fitted.checklist], "beyond": fitted.beyond}
+        context |= fitted_context(fitted)
     with room_on_disk(ladder.path):
         buffer = io.BytesIO()
         table.to_parquet(buffer, index=False)
