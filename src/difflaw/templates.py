@@ -1,4 +1,4 @@
-"""Pages from templates that lie beside the code: everything is escaped unless a template wrote it itself."""
+"""Pages from templates in the package: everything is escaped unless a template wrote it itself."""
 
 from __future__ import annotations
 

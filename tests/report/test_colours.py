@@ -4,7 +4,7 @@ import subprocess
 import sys
 
 from difflaw.report.colours import STYLES, canonical, in_order, sequence, style_of, transparent
-from difflaw.report.matplotlib_figure import MARKERS
+from difflaw.report.matplotlib_marks import MARKERS
 
 
 def test_noise_types_wear_the_papers_colours():

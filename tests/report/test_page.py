@@ -21,7 +21,8 @@ from difflaw.report import write_report
 from difflaw.report.exponents import QUANTITIES, published_exponents
 from difflaw.report.loss_figures import loss_curves
 from difflaw.report.optimum_figures import optimal_size
-from difflaw.report.plotly_figure import plot_text, to_plotly
+from difflaw.report.plotly_figure import to_plotly
+from difflaw.report.plotly_traces import plot_text
 from difflaw.templates import escape, script_json, visible
 
 VOID = {"meta", "br", "img", "link", "input", "hr"}

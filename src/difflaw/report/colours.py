@@ -1,7 +1,7 @@
 """One colour and one symbol per family, the same in every figure and on every page.
 
 The five noise types wear the colours of "Scaling Behavior of Discrete Diffusion Language Models" (arXiv 2512.10858),
-so that a reader can hold our figures beside the paper's. Symbols differ too: colour is never the only sign.
+so that a reader can compare our figures with the paper's. Symbols differ too: colour is never the only sign.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Exponents measured here beside those published for the same family and quantity, whoever handed them in."""
+"""Exponents measured here next to those published for the same family and quantity, whoever handed them in."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tables of what a table says besides its frontier: odds between families, batch and rate, repeated data."""
+"""Tables of the other laws: odds between families, batch and rate, repeated data."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the page says of a fit besides laws and table: its reading, its checklist, and what else was fitted."""
+"""What the page says of a fit, next to laws and table: its reading, its checklist, and what else was fitted."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ from difflaw.report.spec import Axis, FigureSpec, LegendEntry, LineMark, Mark, P
 MOST_DRAWN = 300
 """With twice as many sizes in a profile, every second is drawn, and so on."""
 SHIFT = 0.035
-"""Families at one budget are drawn this share apart, so that their error bars do not cover each other."""
+"""Families at one budget are shifted sideways by this share, so that their error bars do not cover each other."""
 
 
 def isoflop_profiles(laws: Laws | None) -> FigureSpec:

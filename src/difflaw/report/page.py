@@ -24,6 +24,7 @@ from difflaw.report.plotly_figure import to_plotly
 from difflaw.report.run_tables import cell_table, checklist_table, hyperparameter_table
 from difflaw.templates import environment, render, script_json
 
+PACKAGE = "difflaw.report"
 SAMPLE_CHARACTERS = 2000
 FIGURES = {
     "frontier": "frontier",
@@ -39,7 +40,7 @@ FIGURES = {
 
 
 class ReportContext(TypedDict, total=False):
-    """What the page says besides laws and table; every key may be missing, every text is taken as hostile."""
+    """What the caller adds to laws and table; every key may be missing, every text is taken as hostile."""
 
     title: str
     corpus: str
@@ -54,7 +55,7 @@ class ReportContext(TypedDict, total=False):
     warnings: Sequence[str]
     checklist: Sequence[Mapping[str, str]]
     extras: Any
-    """What `difflaw.law.extras` fitted besides the frontier."""
+    """What `difflaw.law.extras` fitted: batch and rate, repeated data, odds."""
 
 
 def write_report(
@@ -81,10 +82,10 @@ def page(laws: Laws | None, table: pd.DataFrame, context: Mapping[str, Any], pub
     figures = {place: to_plotly(described[name]) for name, place in FIGURES.items() if name in described}
     # A browser hashes what the parser read: it turns CR into LF first.
     library = get_plotlyjs().replace("\r\n", "\n").replace("\r", "\n").replace("</script", "<\\/script")
-    draw = environment(__package__ or "").get_template("draw.js").render()
-    values = _fitted(laws, published) | _told(context) | {"conventions": _conventions(laws, table, context)}
+    draw = environment(PACKAGE).get_template("draw.js").render()
+    values = _fitted(laws, published) | _from_context(context) | {"conventions": _conventions(laws, table, context)}
     return render(
-        "difflaw.report",
+        PACKAGE,
         "page.html.j2",
         figures=figures,
         figures_json=script_json(figures),
@@ -131,7 +132,7 @@ def _fitted(laws: Laws | None, published: Iterable[Any]) -> dict[str, Any]:
     }
 
 
-def _told(context: Mapping[str, Any]) -> dict[str, Any]:
+def _from_context(context: Mapping[str, Any]) -> dict[str, Any]:
     """What the page says of the caller's context."""
     cells, derived = context.get("cells") or (), context.get("hyperparameters") or ()
     checklist, extras = context.get("checklist") or (), context.get("extras")

@@ -37,13 +37,13 @@ def _plan_panel(p: RunPlan, law: Forecast) -> Panel:
     sizes, tokens = p.flops_per_token * factor, p.tokens * factor
     params = p.params * factor ** _power(p)
     lost = np.array([[100 * math.expm1(max(law.regret(m, m * d), 0.0)) for m in sizes] for d in tokens])
-    rivals = [(a.params, a.tokens) for a in p.alternatives]
     marks: list[Mark] = [
         contours(params, tokens, lost, labelled=True),
         LineMark(params, p.flops / sizes, INK, "dash", 1.2),
     ]
-    if rivals:
-        marks.append(PointMark(*zip(*rivals, strict=True), INK, size=4, hollow=True))
+    if p.alternatives:
+        n, d = [a.params for a in p.alternatives], [a.tokens for a in p.alternatives]
+        marks.append(PointMark(n, d, INK, size=4, hollow=True))
     marks.append(PointMark([p.params], [p.tokens], STAR, "star", 14, rim="#ffffff"))
     x = Axis(f"parameters ({p.params_convention})", "count", (params[0], params[-1]))
     y = Axis("tokens", "count", (tokens[0], tokens[-1]))

@@ -68,15 +68,15 @@ def _law_panel(table: pd.DataFrame, name: str, fit: FamilyLaws, budgets: Sequenc
     y = _span([*surface.tokens_range, *(star[1] for star in stars)])
     lost = 100 * np.expm1(surface_regret(surface, x[None, :], y[:, None]))
     n, d, _, _ = surface_points(table, name, budgets)
-    runs = few(len(n), MOST_RUNS)
+    runs, best = few(len(n), MOST_RUNS), best_line(surface, x, y)
     marks: list[Mark] = [
         contours(x, y, lost, labelled=alone),
         PointMark(n[runs], d[runs], "#ffffff", size=3.2, rim=INK, opacity=0.8),
         *_budget_lines(surface, x, y),
-        LineMark(*best_line(surface, x, y), STAR, width=1.6),
+        LineMark(best[0], best[1], STAR, width=1.6),
     ]
     if stars:
-        marks.append(PointMark(*zip(*stars, strict=True), STAR, "star", 14, rim="#ffffff"))
+        marks.append(PointMark([n for n, _ in stars], [d for _, d in stars], STAR, "star", 14, rim="#ffffff"))
     across, up = Axis("parameters", "count", (x[0], x[-1])), Axis("tokens", "count", (y[0], y[-1]))
     return Panel(name, across, up, tuple(marks), grid=False)
 
@@ -87,7 +87,7 @@ def _span(values: Sequence[float]) -> np.ndarray:
 
 
 def _budget_lines(surface: Surface, x: np.ndarray, y: np.ndarray) -> list[Mark]:
-    """Lines of equal FLOPs, decades apart, each labelled where it leaves the picture."""
+    """Lines of equal FLOPs, a decade or more between them, each labelled where it leaves the picture."""
     marks: list[Mark] = []
     k = surface.flops_factor
     low, high = math.log10(k * x[0] * y[0]), math.log10(k * x[-1] * y[-1])

@@ -17,7 +17,7 @@ Hover = Sequence[str]
 """A label a point, lines parted by newlines; empty for none."""
 
 COLUMNS = 3
-"""Most panels beside each other."""
+"""Most panels in a row."""
 NOTHING_YET = "nothing finished yet"
 WRITE: dict[AxisKind, Callable[[float, int], str]] = {
     "count": count,

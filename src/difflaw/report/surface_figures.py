@@ -121,11 +121,11 @@ def drift(laws: Laws | None) -> FigureSpec | None:
 
 def _drift_marks(name: str, held: Cutoffs, floor: bool) -> list[Mark]:
     style, y = style_of(name), held.floor if floor else held.exponent
-    bars = {} if floor else {"low": held.low, "high": held.high}
+    low, high = ((), ()) if floor else (held.low, held.high)
     hover = [f"{name}\nup to {scientific(c)} FLOPs: {v:.3f}" for c, v in zip(held.flops, y, strict=True)]
     marks: list[Mark] = [
         LineMark(held.flops, y, style.colour, "solid" if held.own else "dash", 1.4, group=name),
-        PointMark(held.flops, y, style.colour, style.symbol, 6, group=name, hover=hover, **bars),
+        PointMark(held.flops, y, style.colour, style.symbol, 6, low=low, high=high, group=name, hover=hover),
     ]
     if held.own:
         marks.append(PointMark(held.flops[-1:], y[-1:], style.colour, "ring", 12, group=name))
