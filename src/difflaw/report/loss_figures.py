@@ -34,6 +34,8 @@ MOST_DRAWN = 300
 MOST_POINTS = 8_000
 """Evaluations drawn, all runs together, as long as each run keeps ``FEWEST``: the page must stay small."""
 FEWEST = 12
+MOST_STEPS = 400
+"""Of the stairs drawn for a family without a law."""
 CLOSE = 3.0
 """Budgets within this factor get room on both sides, or the spread within a budget would look like budgets."""
 
@@ -65,7 +67,7 @@ def frontier(table: pd.DataFrame, laws: Laws | None, entropy_floor: float | None
             x += [law.x_range[0], float(ahead.x[-1])]
             y += [law(law.x_range[0]), float(ahead.y[-1])]
         else:
-            flops, loss = envelope(curves, family)
+            flops, loss = (v[few(len(v), MOST_STEPS)] for v in envelope(curves, family))
             envelopes = envelopes or len(loss) > 0
             hover = [f"{family}\nbest run so far: {significant(v, 4)}" for v in loss]
             colour = style_of(family).colour
