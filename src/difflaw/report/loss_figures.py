@@ -31,9 +31,9 @@ LOSS = "loss (nats per token)"
 FLOPS = "training FLOPs"
 MOST_DRAWN = 300
 """With twice as many runs of a family, every second is drawn, and so on."""
-MOST_POINTS = 8_000
+MOST_POINTS = 4_000
 """Evaluations drawn, all runs together, as long as each run keeps ``FEWEST``: the page must stay small."""
-FEWEST = 12
+FEWEST = 8
 MOST_STEPS = 400
 """Of the stairs drawn for a family without a law."""
 CLOSE = 3.0
