@@ -1,5 +1,6 @@
 """Colours and markers: the paper's, distinct, and stable for strangers."""
 
+import os
 import subprocess
 import sys
 
@@ -31,7 +32,11 @@ def test_unknown_family_is_stable_across_processes():
     code = "from difflaw.report.colours import style_of; print(style_of('my new noise'))"
     for seed in ("1", "2"):
         told = subprocess.run(
-            [sys.executable, "-c", code], capture_output=True, text=True, check=True, env={"PYTHONHASHSEED": seed}
+            [sys.executable, "-c", code],
+            capture_output=True,
+            text=True,
+            check=True,
+            env={**os.environ, "PYTHONHASHSEED": seed},
         )
         assert told.stdout.strip() == str(style_of("my new noise"))
     assert style_of("my new noise").colour not in {style.colour for style in STYLES.values()}

@@ -49,7 +49,7 @@ def plan(
         Path | None, typer.Option("--emit", help="Write the first plan as YAML for `difflaw train`.")
     ] = None,
     corpus: Annotated[str, typer.Option(help="Corpus named in the YAML.")] = "path/to/corpus",
-    figure: Annotated[Path | None, typer.Option("--figure", help="Draw the regret map into this PNG.")] = None,
+    figure: Annotated[Path | None, typer.Option("--figure", help="Draw the regret map: .png, .pdf or .svg.")] = None,
     store: Annotated[Path | None, typer.Option("--store", help="Keep the forecast to be scored later.")] = None,
     data: Annotated[Path | None, typer.Option("--data", help="With --store: table whose hash is kept.")] = None,
     runs: Annotated[
