@@ -32,7 +32,11 @@ def _folder(folder: Path, name: str, depth: int) -> list[str]:
     files = sorted(p for p in folder.glob("*.py") if p.name != "__init__.py")
     out += [f"{indent}  - `{path.name}` {_python_line(path)}" for path in files]
     for inner in sorted(p for p in folder.iterdir() if p.is_dir() and p.name != "__pycache__"):
-        out += _folder(inner, f"{name}/{inner.name}", depth + 1)
+        if (inner / "__init__.py").exists():
+            out += _folder(inner, f"{name}/{inner.name}", depth + 1)
+        else:  # files that code reads: no modules
+            files = ", ".join(sorted(path.name for path in inner.iterdir()))
+            out.append(f"{indent}  - `{inner.name}/` {files}")
     return out
 
 

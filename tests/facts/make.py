@@ -173,7 +173,7 @@ def make_esolm() -> dict[str, object]:
     """Rows of the attention masks as the integers their bits spell, first key highest."""
     g = np.load(GOLDEN / "esolm/masks.npz")
     rows = {k: [[int("".join("01"[b] for b in row), 2) for row in m] for m in g[k].astype(int)]
-            for k in ("mixed", "mixed2", "seq_causal", "seq_prefix_lm", "block_diff_bs4")}  # fmt: skip
+            for k in ("mixed2", "seq_causal", "seq_prefix_lm", "block_diff_bs4")}  # fmt: skip
     return {"length": int(g["seq_len"]), "cutoffs": g["cutoffs"], **rows}
 
 

@@ -94,7 +94,7 @@ def test_an_installed_package_brings_its_families(tmp_path) -> None:
         "@register\n"
         "class Elsewhere(Mdlm):\n"
         "    name = 'elsewhere'\n"
-        "    styles = {'elsewhere': ('#010203', 'o', 'circle')}\n"
+        "    styles = {'elsewhere': ('#010203', 'circle')}\n"
         "    paper = 'nowhere'\n"
     )
     packed = tmp_path / "elsewhere-1.0.dist-info"

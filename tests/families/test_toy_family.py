@@ -39,7 +39,7 @@ COLOUR = "#0a7e07"
 class TwoMasks(Diffusion):
     name: ClassVar[str] = "two-masks"
     aliases: ClassVar[tuple[str, ...]] = ("2masks",)
-    styles: ClassVar[dict[str, tuple[str, str, str]]] = {"two-masks": (COLOUR, ">", "triangle-right")}
+    styles: ClassVar[dict[str, tuple[str, str]]] = {"two-masks": (COLOUR, "triangle-right")}
     paper: ClassVar[str] = "two masks, a test of difflaw"
 
     def sample(self, x: np.ndarray, log_snr: np.ndarray, index: np.ndarray, seed: int) -> np.ndarray:

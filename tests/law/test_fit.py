@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from difflaw.errors import InputError
-from difflaw.formatting import flops, human
+from difflaw.formatting import flops, short_count
 from difflaw.law import (
     compare_exponents,
     compare_optima,
@@ -145,7 +145,7 @@ def test_published_exponents_are_consistent():
 
 
 def test_numbers_in_messages():
-    assert [human(v) for v in (999.6, 14_200, 1.5e6, 3e9, 2.31e12)] == ["1k", "14.2k", "1.5M", "3B", "2.31T"]
+    assert [short_count(v) for v in (999.6, 14_200, 1.5e6, 3e9, 2.31e12)] == ["1k", "14.2k", "1.5M", "3B", "2.31T"]
     assert flops(3.16e12) == "3.16e12 FLOPs"
     assert flops(1e19) == "1e19 FLOPs"
 

@@ -8,7 +8,7 @@ import pytest
 
 from difflaw.errors import InputError
 from difflaw.law import table_from_frame
-from difflaw.law.document import fit_everything
+from difflaw.law.document import fit_table
 from difflaw.law.interpolation import params_at
 from difflaw.law.odds import fit_odds
 
@@ -39,9 +39,9 @@ def table():
 
 
 def test_fit_and_plan_give_the_same_odds(table):
-    fitted = fit_everything(table)
+    fitted = fit_table(table)
     assert set(fitted.extras.batch_and_rate) == {"masked"}
-    written = fitted.document()["extras"]["standings"]
+    written = fitted.document()["standings"]
     assert len(written) == 2
     odds = fit_odds(table)  # what `plan --runs` asks
     for standing in written:

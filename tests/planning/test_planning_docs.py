@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from difflaw.formatting import human
+from difflaw.formatting import short_count
 from difflaw.law.published import published_set
 from tests.planning.test_planner import made
 
@@ -20,8 +20,8 @@ def test_table(run):
     law, one = p.loss_interval, p.run_interval
     for words in (
         f"{p.layers}x{p.width}",
-        f"[{human(p.params_interval.low)}, {human(p.params_interval.high)}]",
-        f"[{human(p.tokens_interval.low)}, {human(p.tokens_interval.high)}]",
+        f"[{short_count(p.params_interval.low)}, {short_count(p.params_interval.high)}]",
+        f"[{short_count(p.tokens_interval.low)}, {short_count(p.tokens_interval.high)}]",
         f"{p.steps:,}",
         f"{p.loss:.3f}, law [{law.low:.3f}, {law.high:.3f}], one run [{one.low:.3f}, {one.high:.3f}]",
     ):

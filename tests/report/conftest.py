@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from difflaw.law.results import FamilyLaws, Interval, Laws, PowerLaw, Profile, Surface, Vertex
+from difflaw.law.results import FamilyLaws, FittedFamilies, Interval, PowerLaw, Profile, Surface, Vertex
 
 FAMILIES = ("autoregressive", "masked", "low-uniform", "balanced", "high-uniform", "uniform")
 SIZES = (198_000, 420_000, 900_000, 1_900_000, 4_100_000)
@@ -129,7 +129,7 @@ def fit_family(family: str, index: int, rng: np.random.Generator) -> FamilyLaws:
 
 @dataclass(frozen=True)
 class Ladder:
-    laws: Laws
+    laws: FittedFamilies
     table: pd.DataFrame
     context: dict
     published: list
@@ -185,7 +185,7 @@ def make_ladder(families: tuple[str, ...] = FAMILIES, text: str = "O, that this 
                         "note": "loss rose by 35 %" if status == "diverged" else "",
                     }
                 )
-    laws = Laws(
+    laws = FittedFamilies(
         families=fits,
         params_convention="non-embedding",
         flops_convention="6N+attention",

@@ -1,9 +1,11 @@
 """Colours and markers: the paper's, distinct, and stable for strangers."""
 
+import os
 import subprocess
 import sys
 
 from difflaw.report.colours import STYLES, canonical, in_order, sequence, style_of, transparent
+from difflaw.report.matplotlib_marks import MARKERS
 
 
 def test_noise_types_wear_the_papers_colours():
@@ -15,8 +17,9 @@ def test_noise_types_wear_the_papers_colours():
 
 
 def test_known_families_differ_in_colour_and_marker():
-    for attribute in ("colour", "marker", "symbol"):
+    for attribute in ("colour", "symbol"):
         assert len({getattr(style, attribute) for style in STYLES.values()}) == len(STYLES)
+    assert len({MARKERS[style.symbol] for style in STYLES.values()}) == len(STYLES)
 
 
 def test_aliases():
@@ -29,7 +32,11 @@ def test_unknown_family_is_stable_across_processes():
     code = "from difflaw.report.colours import style_of; print(style_of('my new noise'))"
     for seed in ("1", "2"):
         told = subprocess.run(
-            [sys.executable, "-c", code], capture_output=True, text=True, check=True, env={"PYTHONHASHSEED": seed}
+            [sys.executable, "-c", code],
+            capture_output=True,
+            text=True,
+            check=True,
+            env={**os.environ, "PYTHONHASHSEED": seed},
         )
         assert told.stdout.strip() == str(style_of("my new noise"))
     assert style_of("my new noise").colour not in {style.colour for style in STYLES.values()}

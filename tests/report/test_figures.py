@@ -9,15 +9,11 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
-from difflaw.report import (
-    frontier,
-    isoflop_profiles,
-    learning_rate_bowls,
-    loss_curves,
-    optimal_size,
-    optimal_tokens,
-    save_figures,
-)
+from difflaw.report import save_figures
+from difflaw.report.loss_figures import frontier, loss_curves
+from difflaw.report.matplotlib_figure import draw
+from difflaw.report.optimum_figures import isoflop_profiles, optimal_size, optimal_tokens
+from difflaw.report.rate_figure import learning_rates
 
 NAMES = ["frontier", "isoflop-profiles", "optimal-size", "optimal-tokens", "residuals", "loss-curves"]
 NAMES += ["learning-rate-bowls"]
@@ -41,7 +37,7 @@ def test_saves_every_figure_at_150_dpi_and_leaves_settings_alone(ladder, tmp_pat
 
 
 def test_panels_and_hollow_minima(ladder):
-    figure = isoflop_profiles(ladder.laws)
+    figure = draw(isoflop_profiles(ladder.laws))
     assert len(figure.axes) == len(ladder.laws.families)
     profiles = ladder.laws.families["masked"].profiles
     hollow = sum(p.status != "interior" for p in profiles)
@@ -52,15 +48,15 @@ def test_panels_and_hollow_minima(ladder):
 
 
 def test_broken_runs_end_in_a_cross(ladder):
-    figure = loss_curves(ladder.table)
+    figure = draw(loss_curves(ladder.table))
     crosses = [line for axis in figure.axes for line in axis.lines if line.get_marker() == "x"]
     assert len(crosses) == 1
 
 
 def test_the_entropy_floor_is_inside_the_picture(ladder):
-    axis = frontier(ladder.table, ladder.laws, 0.9).axes[0]
+    axis = draw(frontier(ladder.table, ladder.laws, 0.9)).axes[0]
     assert axis.get_ylim()[0] < 0.9
-    assert frontier(ladder.table, ladder.laws, None).axes[0].get_ylim()[0] > 0.9
+    assert draw(frontier(ladder.table, ladder.laws, None)).axes[0].get_ylim()[0] > 0.9
 
 
 @pytest.mark.parametrize("table", [pd.DataFrame(), pd.DataFrame(columns=["family", "loss", "flops", "status"])])
@@ -72,8 +68,8 @@ def test_nothing_finished(table, tmp_path):
         optimal_size(None),
         optimal_tokens(None),
     ):
-        assert "nothing finished yet" in texts(figure)
-    assert learning_rate_bowls(table) is None
+        assert "nothing finished yet" in texts(draw(figure))
+    assert learning_rates(table) is None
     assert len(save_figures(tmp_path, table, None)) == 5
 
 
@@ -86,7 +82,7 @@ def test_laws_that_are_none_and_runs_without_laws(ladder, tmp_path):
     assert len(save_figures(tmp_path / "bare", ladder.table, laws)) == len(NAMES) - 1
     assert len(save_figures(tmp_path / "none", ladder.table, None)) == len(NAMES) - 1
     empty = {name: replace(fit, profiles=()) for name, fit in bare.items()}
-    assert "nothing finished yet" in texts(optimal_size(replace(laws, families=empty)))
+    assert "nothing finished yet" in texts(draw(optimal_size(replace(laws, families=empty))))
 
 
 def test_single_family_single_size_and_vertex_without_parabola(ladder, tmp_path):

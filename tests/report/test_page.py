@@ -10,16 +10,22 @@ from html.parser import HTMLParser
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 import pytest
 from plotly.offline import get_plotlyjs
 
-from difflaw import files
+from difflaw import files, report
 from difflaw.law.published import published_laws
-from difflaw.report import plots, write_report
-from difflaw.report.markup import escape, plot_text, script_json, visible
-from difflaw.report.published import QUANTITIES, published_exponents
+from difflaw.law.results import Interval
+from difflaw.report import write_report
+from difflaw.report.exponents import QUANTITIES, published_exponents
+from difflaw.report.loss_figures import loss_curves
+from difflaw.report.optimum_figures import optimal_size
+from difflaw.report.plotly_figure import to_plotly
+from difflaw.report.plotly_traces import plot_text
+from difflaw.templates import escape, script_json, visible
 
 VOID = {"meta", "br", "img", "link", "input", "hr"}
 
@@ -151,13 +157,13 @@ def test_figures_are_valid_plotly_and_have_a_place(html):
 
 
 def test_ticks_are_engineering_labels(ladder):
-    layout = plots.optimal(ladder.laws, "params")["layout"]
+    layout = to_plotly(optimal_size(ladder.laws))["layout"]
     assert "2e14" in layout["xaxis"]["ticktext"]
     assert "200k" in layout["yaxis"]["ticktext"]
 
 
 def test_panels_do_not_overlap(ladder):
-    layout = plots.loss_curves(ladder.table)["layout"]
+    layout = to_plotly(loss_curves(ladder.table))["layout"]
     boxes = []
     for index in range(len(ladder.laws.families)):
         number = "" if index == 0 else str(index + 1)
@@ -217,6 +223,56 @@ def test_published_laws_of_the_law_engine_are_understood(ladder, tmp_path):
     assert text.count("without embeddings, forward and backward") < 6
 
 
+def test_other_laws_are_tables(ladder, tmp_path):
+    family, half = "<b>masked", Interval(30.0, 60.0, 0.95, "test")
+    sweep = SimpleNamespace(
+        batch_intercept=math.log(65_536),
+        batch_exponents={"D": 0.5},
+        k_batch=0.01,
+        rate_intercept=math.log(2e-3),
+        rate_exponents={"B": 0.34},
+        k_rate=0.02,
+        intervals={"batch:D": Interval(0.4, 0.6, 0.95, "test")},
+        warnings=("thin",),
+    )
+    standing = SimpleNamespace(
+        family=family, probability=0.83, best_params=6e8, params=None, best_loss=2.5, loss=Interval(2.4, 2.6, 0.95, "")
+    )
+    repeats = {"half_life": 42.0, "half_life_interval": half, "half_life_at_least": 10.0, "most_epochs": 16.0}
+    extras = SimpleNamespace(
+        standings={1e20: (standing,)},
+        batch_and_rate={family: sweep},
+        repeated_data={family: SimpleNamespace(form="saturating", warnings=(), **repeats)},
+        missing=("uniform: too few runs",),
+    )
+    text = write_report(tmp_path / "r.html", None, ladder.table, {"extras": extras}).read_text("utf-8")
+    shown = " ".join(read(text).text)
+    for part in (
+        "83 %",
+        "6.55e4 · D^0.500 [0.40, 0.60]",
+        "2e-3 · B^0.340",
+        "42 [30, 60]",
+        "too few runs",
+        "[2.400, 2.600]",
+    ):
+        assert part in shown, part
+    assert "&lt;b&gt;masked" in text
+    assert "Nothing fitted yet." in shown
+
+
+def test_a_page_of_many_long_runs_stays_small(tmp_path):
+    runs, evaluations = 510, 200
+    at = np.geomspace(1e15, 1e19, evaluations)
+    rows = [
+        {"family": f"family {run % 6}", "run": f"a run with a long name {run}", "params": 1e6 * (1 + run // 6)}
+        | {"tokens": flops / 6e6, "flops": flops, "loss": 2 + (flops / 1e15) ** -0.1, "status": "done"}
+        for run in range(runs)
+        for flops in at
+    ]
+    path = write_report(tmp_path / "r.html", None, pd.DataFrame(rows), {})
+    assert path.stat().st_size < 6_000_000
+
+
 def test_nothing_yet(tmp_path):
     path = write_report(tmp_path / "r.html", None, pd.DataFrame(), {})
     reader = read(path.read_text("utf-8"))
@@ -262,5 +318,5 @@ def test_escaping_by_hand():
 
 
 def test_no_path_of_this_machine_in_the_sources():
-    for path in Path(plots.__file__).parent.glob("*.py"):
+    for path in Path(report.__file__).parent.glob("*.py"):
         assert "/home/" not in path.read_text("utf-8")

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from difflaw.law import fit_laws, table_from_frame
+from difflaw.report.matplotlib_figure import draw
 from difflaw.report.surface_figures import drift, residuals
 
 
@@ -20,14 +21,15 @@ def test_residuals_are_those_of_the_surface() -> None:
     frame.loc[3, "loss"] *= 1.02
     table = table_from_frame(frame)
     laws = fit_laws(table)
-    figure = residuals(table.frame, laws)
-    assert figure is not None
+    described = residuals(table.frame, laws)
+    assert described is not None
+    figure = draw(described)
     heights = np.asarray(figure.axes[0].lines[0].get_ydata(), float)
     assert np.sum(np.abs(heights) > 1.0) == 1
     assert abs(heights.max() - 2.0) < 0.05
     drawn = drift(laws)
     assert drawn is not None
-    assert len(drawn.axes) == 2
+    assert len(draw(drawn).axes) == 2
 
 
 def test_nothing_to_draw() -> None:

@@ -93,7 +93,7 @@ def status(folder: Folder, json_: Json = False) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from difflaw.cli.progress import duration
+    from difflaw.formatting import duration
 
     table = Table(box=box.SIMPLE_HEAD)
     for heading in ("cell", "state", "done", "bound (nats/token)", "time", "left", "note"):
@@ -127,7 +127,7 @@ def _show_plan(plan: Plan, cost: Estimate, store: TokenStore) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from difflaw.cli.progress import duration
+    from difflaw.formatting import duration
 
     table = Table(box=box.SIMPLE_HEAD)
     for heading in ("family", "rung", "params", "tokens", "epochs", "steps", "batch", "η", "FLOPs", "time"):

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from difflaw.formatting import flops as in_flops
-from difflaw.formatting import human
-from difflaw.law.results import FamilyLaws, Interval, Laws, PowerLaw, Surface
+from difflaw.formatting import short_count
+from difflaw.law.results import FamilyLaws, FittedFamilies, Interval, PowerLaw, Surface
 
 
 def _exponent(law: PowerLaw | None) -> str:
@@ -42,7 +42,7 @@ def _print(title: str, headings: tuple[str, ...], rows: list[list[str]]) -> None
     Console(width=max(console.width, 132)).print(table)
 
 
-def print_laws(laws: Laws) -> None:
+def print_laws(laws: FittedFamilies) -> None:
     """Exponents with intervals, one line a family, on standard output."""
     headings = ("family", "minima", "N* ∝ C^", "D* ∝ C^", "L* ∝ C^", "L* ∝ D*^")
     rows = [_row(family) for family in laws.families.values()]
@@ -72,7 +72,7 @@ def _surface_cells(family: FamilyLaws, s: Surface) -> list[str]:
     ]
 
 
-def print_surfaces(laws: Laws) -> None:
+def print_surfaces(laws: FittedFamilies) -> None:
     """Coefficients of every surface with intervals for the law, its form, and what its forecasts were worth."""
     known = [(f, f.surface) for f in laws.families.values() if f.surface is not None]
     if not known:
@@ -88,17 +88,17 @@ def print_surfaces(laws: Laws) -> None:
         print(f"{family.family}: form '{s.form}': {family.form_reason}")
 
 
-def print_forecasts(laws: Laws) -> None:
+def print_forecasts(laws: FittedFamilies) -> None:
     """Best size and loss at the largest budget and ten times further, with the three kinds of intervals."""
     rows = []
     for family in laws.families.values():
         for best in family.forecasts:
             f = best.forecast
-            size = human(best.params)
+            size = short_count(best.params)
             if best.params_interval is not None:
-                size += f" [{human(best.params_interval.low)}, {human(best.params_interval.high)}]"
+                size += f" [{short_count(best.params_interval.low)}, {short_count(best.params_interval.high)}]"
             rows.append(
-                [family.family, in_flops(best.flops), size, human(best.tokens), f"{f.loss:.4f}"]
+                [family.family, in_flops(best.flops), size, short_count(best.tokens), f"{f.loss:.4f}"]
                 + [_ends(interval).strip() or "-" for interval in (f.mean, f.run)]
             )
     if not rows:

@@ -64,7 +64,7 @@ def plan(
         Path | None, typer.Option("--emit", help="Write the first plan as YAML for `difflaw train`.")
     ] = None,
     corpus: Annotated[str, typer.Option(help="Corpus named in the YAML.")] = "path/to/corpus",
-    figure: Annotated[Path | None, typer.Option("--figure", help="Draw the regret map into this PNG.")] = None,
+    figure: Annotated[Path | None, typer.Option("--figure", help="Draw the regret map: .png, .pdf or .svg.")] = None,
     store: Annotated[Path | None, typer.Option("--store", help="Keep the forecast to be scored later.")] = None,
     data: Annotated[Path | None, typer.Option("--data", help="With --store: table whose hash is kept.")] = None,
     runs: Annotated[
@@ -104,7 +104,7 @@ def plan(
     if store is not None:
         keep(store, plans, law, data)
     if figure is not None:
-        from difflaw.report.regret import save_regret_map
+        from difflaw.report.plan_figure import save_regret_map
 
         save_regret_map(figure, plans, forecasts_for(law, context, vocab, family or []))
     odds, lines = [], []
@@ -177,7 +177,7 @@ def next_cells(
 
 def _show_proposals(proposals: list[Proposal], flops: float) -> None:
     from difflaw.formatting import flops as in_flops
-    from difflaw.formatting import human
+    from difflaw.formatting import short_count
 
     for p in proposals:
         found = p.found
@@ -189,7 +189,8 @@ def _show_proposals(proposals: list[Proposal], flops: float) -> None:
         for run, shape in zip(found.runs, p.shapes, strict=True):
             times = f" x {run.times} seeds" if run.times > 1 else ""
             where = f"{shape}, " if shape else ""
-            what = f"{human(run.params)} parameters on {human(run.tokens)} tokens, {in_flops(run.flops)}{times}"
+            size = f"{short_count(run.params)} parameters on {short_count(run.tokens)} tokens"
+            what = f"{size}, {in_flops(run.flops)}{times}"
             typer.echo(f"  {where}{what}: {run.why}")
         for line in p.warnings:
             typer.echo(f"  - {line}")

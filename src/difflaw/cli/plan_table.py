@@ -16,7 +16,7 @@ def print_plans(plans: Sequence[RunPlan]) -> None:
     from rich.table import Table
 
     from difflaw.formatting import flops as in_flops
-    from difflaw.formatting import human
+    from difflaw.formatting import short_count
 
     one = plans[0]
     table = Table(box=box.SIMPLE_HEAD, title=f"Plans by {one.law}", title_justify="left")
@@ -24,16 +24,16 @@ def print_plans(plans: Sequence[RunPlan]) -> None:
     for heading in (*headings, "one run 95 %", "regret", f"{one.gpu} hours"):
         table.add_column(heading, no_wrap=True)
     for p in plans:
-        flat = f" [{human(p.batch_flat[0])}, {human(p.batch_flat[1])}]" if p.batch_flat else ""
+        flat = f" [{short_count(p.batch_flat[0])}, {short_count(p.batch_flat[1])}]" if p.batch_flat else ""
         law, run = (f"[{i.low:.3f}, {i.high:.3f}]" if i else "not given" for i in (p.loss_interval, p.run_interval))
         epochs = f" ({p.epochs:.3g} epochs)" if p.epochs else ""
         table.add_row(
             p.family,
             f"{p.layers}x{p.width}",
-            human(p.params),
-            human(p.tokens) + epochs,
+            short_count(p.params),
+            short_count(p.tokens) + epochs,
             f"{p.flops:.3g}",
-            human(p.batch_tokens) + flat,
+            short_count(p.batch_tokens) + flat,
             "-" if p.lr is None else f"{p.lr:.3g}",
             f"{p.steps:,}",
             "not stated" if p.loss is None else f"{p.loss:.4f}",
@@ -58,7 +58,8 @@ def print_plans(plans: Sequence[RunPlan]) -> None:
         )
         if p.params_interval and p.tokens_interval:
             n, d = p.params_interval, p.tokens_interval
-            text += f"; N* in [{human(n.low)}, {human(n.high)}], D* in [{human(d.low)}, {human(d.high)}]"
+            size, length = (f"[{short_count(i.low)}, {short_count(i.high)}]" for i in (n, d))
+            text += f"; N* in {size}, D* in {length}"
         print(text + clock)
         if p.alternatives:
             print(f"  as good: {', '.join(f'{a.layers}x{a.width}' for a in p.alternatives)} (each within .1 %)")

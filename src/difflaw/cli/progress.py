@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from difflaw.formatting import duration
 from difflaw.ladder.directory import LadderDirectory
 from difflaw.ladder.status import CellStatus, cell_statuses
 from difflaw.training.run_directory import RunDirectory
@@ -21,15 +22,6 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
 LINE_SECONDS = 10.0
-
-
-def duration(seconds: float | None) -> str:
-    """65 → "1m05s"; None → "?"."""
-    if seconds is None:
-        return "?"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}h{minutes:02d}m" if hours else f"{minutes}m{rest:02d}s" if minutes else f"{rest}s"
 
 
 def seconds_left(cells: list[CellStatus], flops: dict[str, float]) -> float | None:

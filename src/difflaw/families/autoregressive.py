@@ -22,7 +22,7 @@ class Autoregressive(Family):
 
     name: ClassVar[str] = "autoregressive"
     aliases: ClassVar[tuple[str, ...]] = ("ar",)
-    styles: ClassVar[dict[str, tuple[str, str, str]]] = {"autoregressive": ("#141414", "s", "square")}
+    styles: ClassVar[dict[str, tuple[str, str]]] = {"autoregressive": ("#141414", "square")}
     paper: ClassVar[str] = "autoregressive baseline"
     causal: ClassVar[bool] = True
     can_infill: ClassVar[bool] = False

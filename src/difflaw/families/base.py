@@ -62,8 +62,8 @@ class Family(ABC):
     """Other spellings of its name."""
     variants: ClassVar[dict[str, dict[str, Any]]] = {}
     """Names of its own for some of its options: what a ladder calls ``masked`` is GIDD's {"noise_type": "masked"}."""
-    styles: ClassVar[dict[str, tuple[str, str, str]]] = {}
-    """How figures draw it, by its name or its variants': hex colour, marker in matplotlib's and in plotly's words."""
+    styles: ClassVar[dict[str, tuple[str, str]]] = {}
+    """How figures draw it, by its name or its variants': hex colour, and a marker by plotly's name for it."""
     paper: ClassVar[str] = ""
     """One line for the model card: what it is, and the paper."""
     reads_clean_copy: ClassVar[bool] = False

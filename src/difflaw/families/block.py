@@ -27,7 +27,7 @@ class Block(Mdlm):
 
     name: ClassVar[str] = "block"
     aliases: ClassVar[tuple[str, ...]] = ("bd3lm", "bd3-lm", "block-diffusion")
-    styles: ClassVar[dict[str, tuple[str, str, str]]] = {"block": ("#828282", "<", "triangle-left")}
+    styles: ClassVar[dict[str, tuple[str, str]]] = {"block": ("#828282", "triangle-left")}
     paper: ClassVar[str] = "block diffusion, 2503.09573"
     reads_clean_copy: ClassVar[bool] = True
     block_length: int

@@ -32,7 +32,7 @@ class Duo(Diffusion):
     """Every token jumps to any of the V ids alike; the network learns the leave-one-out posterior."""
 
     name: ClassVar[str] = "duo"
-    styles: ClassVar[dict[str, tuple[str, str, str]]] = {"duo": ("#8e24aa", "p", "pentagon")}
+    styles: ClassVar[dict[str, tuple[str, str]]] = {"duo": ("#8e24aa", "pentagon")}
     paper: ClassVar[str] = "uniform-state diffusion, 2506.10892"
 
     def __init__(

@@ -33,7 +33,7 @@ class EsoLm(Mdlm):
 
     name: ClassVar[str] = "esolm"
     aliases: ClassVar[tuple[str, ...]] = ("eso-lm",)
-    styles: ClassVar[dict[str, tuple[str, str, str]]] = {"esolm": ("#8d6e32", "h", "hexagon")}
+    styles: ClassVar[dict[str, tuple[str, str]]] = {"esolm": ("#8d6e32", "hexagon")}
     paper: ClassVar[str] = "masked diffusion and autoregression in one, 2506.01928"
     reads_clean_copy: ClassVar[bool] = True
     causal: ClassVar[bool] = True

@@ -32,12 +32,12 @@ class Gidd(Diffusion):
         "high-uniform": {"noise_type": "high-uniform"},
         "uniform": {"noise_type": "uniform"},
     }
-    styles: ClassVar[dict[str, tuple[str, str, str]]] = {  # the paper's own colours
-        "masked": ("#3a4cc0", "o", "circle"),
-        "low-uniform": ("#8daffd", "v", "triangle-down"),
-        "balanced": ("#7adc79", "D", "diamond"),
-        "high-uniform": ("#f39879", "^", "triangle-up"),
-        "uniform": ("#b30326", "P", "cross"),
+    styles: ClassVar[dict[str, tuple[str, str]]] = {  # the paper's own colours
+        "masked": ("#3a4cc0", "circle"),
+        "low-uniform": ("#8daffd", "triangle-down"),
+        "balanced": ("#7adc79", "diamond"),
+        "high-uniform": ("#f39879", "triangle-up"),
+        "uniform": ("#b30326", "cross"),
     }
     paper: ClassVar[str] = "hybrid diffusion, 2512.10858"
 

@@ -25,7 +25,7 @@ class Mdlm(Diffusion):
     """Masked diffusion trained on unweighted cross-entropy; judged by the NELBO, whose weight is exactly 1/t."""
 
     name: ClassVar[str] = "mdlm"
-    styles: ClassVar[dict[str, tuple[str, str, str]]] = {"mdlm": ("#00897b", "X", "x")}
+    styles: ClassVar[dict[str, tuple[str, str]]] = {"mdlm": ("#00897b", "x")}
     paper: ClassVar[str] = "masked diffusion, 2406.07524"
 
     def __init__(

@@ -43,7 +43,7 @@ class Declaration:
     name: str
     aliases: tuple[str, ...] = ()
     variants: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    styles: Mapping[str, tuple[str, str, str]] = field(default_factory=dict)
+    styles: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     paper: str = ""
     reads_clean_copy: bool = False
 
@@ -150,7 +150,7 @@ def aliases() -> dict[str, str]:
     return {alias: name for name, one in declarations().items() for alias in one.aliases}
 
 
-def styles() -> dict[str, tuple[str, str, str]]:
+def styles() -> dict[str, tuple[str, str]]:
     """(hex colour, matplotlib marker, plotly symbol) by the name that wears it, in the order of tables."""
     return {label: style for one in declarations().values() for label, style in one.styles.items()}
 

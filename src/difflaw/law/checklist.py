@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from difflaw.conventions import UNSTATED
-from difflaw.formatting import human
-from difflaw.law.results import FamilyLaws, Laws
+from difflaw.formatting import short_count
+from difflaw.law.results import FamilyLaws, FittedFamilies
 from difflaw.law.surface.forms import make_form
 from difflaw.law.table.read import Table
 
@@ -42,7 +42,7 @@ class Item:
     answer: str
 
 
-def checklist(table: Table, laws: Laws, about: Mapping[str, str] | None = None) -> tuple[Item, ...]:
+def checklist(table: Table, laws: FittedFamilies, about: Mapping[str, str] | None = None) -> tuple[Item, ...]:
     """All items in a fixed order; ``about`` answers what no table says (keys of `ASKED`)."""
     frame: Any = table.frame
     given = {key: (about or {}).get(key) or NOT_GIVEN for key in ASKED}
@@ -84,7 +84,7 @@ def _stated(convention: str) -> str:
     return NOT_GIVEN if convention == UNSTATED else convention
 
 
-def _forms(laws: Laws) -> str:
+def _forms(laws: FittedFamilies) -> str:
     forms = []
     if any(f.params_law for f in laws.families.values()):
         forms.append("isoFLOP parabola in ln N at each budget, then N*, D*, L* = coefficient · C^exponent")
@@ -94,13 +94,13 @@ def _forms(laws: Laws) -> str:
     return "; ".join(forms) or "none could be fitted"
 
 
-def _optimum(laws: Laws) -> str:
+def _optimum(laws: FittedFamilies) -> str:
     if not any(f.params_law or f.surface for f in laws.families.values()):
         return NOT_GIVEN
     return "vertex of each parabola; on the surface N* ∝ C^(beta/(alpha+beta)) at C = FLOPs per token · D"
 
 
-def _shared(laws: Laws) -> str:
+def _shared(laws: FittedFamilies) -> str:
     held = {"tied": "alpha = beta", "zero": "E = 0", "fixed": "E at the known entropy", "kaplan": "no floor"}
     used = _each(laws, lambda family: held.get(family.surface.form, "") if family.surface else "")
     alone = "each family is fitted by itself"
@@ -115,7 +115,7 @@ def _runs(frame: Any) -> str:
 
 
 def _range(frame: Any, column: str) -> str:
-    return f"{human(float(frame[column].min()))} to {human(float(frame[column].max()))}"
+    return f"{short_count(float(frame[column].min()))} to {short_count(float(frame[column].max()))}"
 
 
 def _spread(values: Any) -> str:
@@ -141,7 +141,7 @@ def _points(frame: Any) -> str:
     return "an evaluation along a run; runs give several" if along else "a run's end"
 
 
-def _objective(laws: Laws) -> str:
+def _objective(laws: FittedFamilies) -> str:
     surfaces = [f.surface for f in laws.families.values() if f.surface is not None]
     parts = ["least squares in ln loss for parabolas, weighted least squares in logarithms for laws"]
     if surfaces:
@@ -151,19 +151,19 @@ def _objective(laws: Laws) -> str:
     return "; ".join(parts)
 
 
-def _each(laws: Laws, say: Any) -> str:
+def _each(laws: FittedFamilies, say: Any) -> str:
     parts = [f"{name}: {text}" for name, family in laws.families.items() if (text := say(family))]
     return "; ".join(parts)
 
 
-def _starts(laws: Laws) -> str:
+def _starts(laws: FittedFamilies) -> str:
     def say(family: FamilyLaws) -> str:
         return "" if family.surface is None else "{} of {}".format(*family.surface.starts_agreeing)
 
     return _each(laws, say) or "no surface was fitted"
 
 
-def _intervals(laws: Laws) -> str:
+def _intervals(laws: FittedFamilies) -> str:
     kinds = {law.interval.kind for f in laws.families.values() for law in _laws_of(f) if law.interval is not None}
     for family in laws.families.values():
         if family.surface is not None:
@@ -176,7 +176,7 @@ def _laws_of(family: FamilyLaws) -> list[Any]:
     return [law for law in every if law is not None]
 
 
-def _errors(laws: Laws) -> str:
+def _errors(laws: FittedFamilies) -> str:
     def say(family: FamilyLaws) -> str:
         parts = []
         if family.loss_law is not None:
@@ -188,7 +188,7 @@ def _errors(laws: Laws) -> str:
     return _each(laws, say) or NOT_GIVEN
 
 
-def _held_out(laws: Laws) -> str:
+def _held_out(laws: FittedFamilies) -> str:
     def say(family: FamilyLaws) -> str:
         held = family.hold_out
         if held is None:
@@ -204,7 +204,7 @@ def _held_out(laws: Laws) -> str:
     return _each(laws, say) or "not known: no cutoff leaves enough runs to fit below it"
 
 
-def _inside(laws: Laws) -> str:
+def _inside(laws: FittedFamilies) -> str:
     def say(family: FamilyLaws) -> str:
         inside = sum(p.status == "interior" for p in family.profiles)
         return f"{inside} of {len(family.profiles)}" if family.profiles else "no profiles"
@@ -212,7 +212,7 @@ def _inside(laws: Laws) -> str:
     return _each(laws, say)
 
 
-def _warnings(laws: Laws) -> str:
+def _warnings(laws: FittedFamilies) -> str:
     count = len(laws.warnings) + sum(len(f.warnings) for f in laws.families.values())
     return f"{count}, listed with the laws" if count else "none"
 

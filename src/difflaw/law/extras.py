@@ -11,14 +11,14 @@ from typing import Any
 import numpy as np
 
 from difflaw.errors import InputError
-from difflaw.formatting import human
+from difflaw.formatting import short_count
 from difflaw.law.fit import AHEAD
 from difflaw.law.hyperparameters import HyperparameterFit
 from difflaw.law.isoflop.first_paper import PaperLaw, batch_law, frontier, rate_law
 from difflaw.law.odds import fit_odds
 from difflaw.law.records import plain
 from difflaw.law.repeated_data import DataLimitedLaw, FormName, fit_data_limited
-from difflaw.law.results import FamilyLaws, Laws
+from difflaw.law.results import FamilyLaws, FittedFamilies
 from difflaw.law.surface.joint import JointFit, Standing, standings_text
 from difflaw.law.table.read import Table
 from difflaw.law.table.trim import surface_rows, thin_rows
@@ -47,7 +47,7 @@ class Extras:
 
 def fit_extras(
     table: Table,
-    laws: Laws,
+    laws: FittedFamilies,
     *,
     seed: int = 0,
     first_paper: bool = False,
@@ -192,9 +192,10 @@ def extras_text(extras: Extras) -> list[str]:
     for family, laws in extras.first_paper.items():
         if "params" in laws:
             law = laws["params"]
+            size = f"{short_count(law.law.coefficient)}·C^{law.law.exponent:.3f}"
             lines.append(
-                f"{family}, by the first paper's procedure: N* = {human(law.law.coefficient)}·C^{law.law.exponent:.3f} "
-                f"[{law.interval.low:.3f}, {law.interval.high:.3f}]; its intervals resample optima and are too narrow."
+                f"{family}, by the first paper's procedure: N* = {size} [{law.interval.low:.3f}, "
+                f"{law.interval.high:.3f}]; its intervals resample optima and are too narrow."
             )
     return lines
 

@@ -13,7 +13,7 @@ from difflaw.formatting import listed
 from difflaw.law.hyperparameters import HyperparameterFit
 from difflaw.law.isoflop.frontier import frontier_laws
 from difflaw.law.isoflop.profiles import WINDOW, fit_profiles
-from difflaw.law.results import FamilyLaws, HoldOut, Laws, PowerLaw, Surface
+from difflaw.law.results import FamilyLaws, FittedFamilies, HoldOut, PowerLaw, Surface
 from difflaw.law.surface.fit import METHODS, Method, fit_surface
 from difflaw.law.surface.forms import make_form
 from difflaw.law.surface.hold_out import CLEARLY, hold_out
@@ -65,7 +65,7 @@ def fit_laws(
     method: Method = "auto",
     noise_sd: float | None = None,
     hyperparameters: Mapping[str, HyperparameterFit] | None = None,
-) -> Laws:
+) -> FittedFamilies:
     """Fit every family of a table. The result depends on the rows and ``seed``, not on the order of the rows.
 
     Args:
@@ -113,7 +113,7 @@ def fit_laws(
         notes["thinned"] = thinned
     for i, note in enumerate(table.notes):
         notes[f"derived-{i + 1}"] = note
-    return Laws(
+    return FittedFamilies(
         families=families,
         params_convention=table.params_convention,
         flops_convention=table.flops_convention,

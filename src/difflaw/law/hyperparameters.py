@@ -16,7 +16,7 @@ from typing import Any, Literal
 import numpy as np
 
 from difflaw.errors import InputError
-from difflaw.formatting import human
+from difflaw.formatting import short_count
 from difflaw.law.power import quantile
 from difflaw.law.results import Interval
 from difflaw.law.surface.covariance import condition, sandwich
@@ -254,8 +254,8 @@ def _warnings(fit: HyperparameterFit, c: dict[str, np.ndarray], shift: dict[str,
         best = fit.best_batch(math.exp(end), math.exp(shift["params"]))
         if not low <= best <= high:
             warnings.append(
-                f"at the {word} tokens the best batch, {human(best)}, lies outside the batches run "
-                f"({human(low)} to {human(high)}); run it to be sure"
+                f"at the {word} tokens the best batch, {short_count(best)}, lies outside the batches run "
+                f"({short_count(low)} to {short_count(high)}); run it to be sure"
             )
     for name, k in (("batch", fit.k_batch), ("rate", fit.k_rate)):
         if k < 1e-4:

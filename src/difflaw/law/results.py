@@ -249,6 +249,3 @@ class FittedFamilies:
     excluded: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     notes: dict[str, str] = field(default_factory=dict)
-
-
-Laws = FittedFamilies  # until callers are renamed

@@ -1,4 +1,4 @@
-"""Laws read aloud: what the data say, what they cannot say, and how far."""
+"""FittedFamilies read aloud: what the data say, what they cannot say, and how far."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import math
 from itertools import combinations
 
 from difflaw.formatting import flops as in_flops
-from difflaw.formatting import human
+from difflaw.formatting import short_count
 from difflaw.law.power import quantile
-from difflaw.law.results import FamilyLaws, Laws, PowerLaw
+from difflaw.law.results import FamilyLaws, FittedFamilies, PowerLaw
 from difflaw.law.surface.hold_out import hold_out_text
 
 
-def reading(laws: Laws) -> list[str]:
+def reading(laws: FittedFamilies) -> list[str]:
     """Sentences for someone who is no statistician: minima, exponents, comparisons of families, range, warnings."""
     lines = [_minima(f) for f in laws.families.values()]
     lines += [line for f in laws.families.values() if (line := _exponents(f))]
@@ -41,8 +41,8 @@ def _minima(family: FamilyLaws) -> str:
     if inside and inside[-1].vertex is not None:
         v = inside[-1].vertex
         text += (
-            f"; at {in_flops(inside[-1].flops)} it is {human(v.params)} parameters on {human(v.tokens)} tokens, "
-            f"loss {v.loss:.3f}"
+            f"; at {in_flops(inside[-1].flops)} it is {short_count(v.params)} parameters on {short_count(v.tokens)} "
+            f"tokens, loss {v.loss:.3f}"
         )
     missed = [p.message for p in family.profiles if p.status != "interior" and p.message]
     return f"{text}." + (f" Not counted: {'; '.join(missed)}." if missed else "")
@@ -142,7 +142,7 @@ def _compare(one: FamilyLaws, other: FamilyLaws) -> list[str]:
     return found
 
 
-def _range(laws: Laws) -> list[str]:
+def _range(laws: FittedFamilies) -> list[str]:
     fitted = [f.params_law.x_range for f in laws.families.values() if f.params_law]
     if not fitted:
         return []

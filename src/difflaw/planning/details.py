@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from difflaw.errors import InputError
-from difflaw.formatting import human
+from difflaw.formatting import short_count
 from difflaw.law.hyperparameters import FLAT
 from difflaw.law.power import quantile
 from difflaw.law.published import Derived
@@ -115,7 +115,7 @@ def _batch(law: Forecast, sized: Sized, tokens: float) -> tuple[float, list[Deri
         raise InputError(f"{law.origin}: has no batch law for {law.family}")
     values = {"tokens": tokens, "flops": sized.flops_per_token * tokens, "params": sized.params}
     value = law.batch(**values)
-    derived = [Derived("batch_tokens", value, f"{law.batch.formula} at D = {human(tokens)}", law.batch.source)]
+    derived = [Derived("batch_tokens", value, f"{law.batch.formula} at D = {short_count(tokens)}", law.batch.source)]
     pooled = law.pooled_batch
     if pooled is not None and pooled is not law.batch:
         text = f"{pooled.formula}, all noise types together (not used)"
@@ -130,7 +130,7 @@ def _rate(
     if law.lr is None:
         return None, []
     value = law.lr(batch_tokens=per_step, tokens=tokens, flops=flops, params=sized.params)
-    text = f"{law.lr.formula} at B = {human(per_step)}"
+    text = f"{law.lr.formula} at B = {short_count(per_step)}"
     text += ", CompleteP's base rate" if law.batch_curvature is None else ", counted as in the fitted table"
     if law.family in AUTOREGRESSIVE and law.batch_curvature is None:
         text += "; measured for diffusion, not for autoregressive models"

@@ -7,7 +7,7 @@ that shape, so the plan states what will be run and what the rounding costs.
 from __future__ import annotations
 
 from difflaw.errors import InputError
-from difflaw.formatting import human
+from difflaw.formatting import short_count
 from difflaw.planning.details import complete
 from difflaw.planning.predict import Forecast
 from difflaw.planning.problem import Problem
@@ -34,7 +34,7 @@ def plan(ask: Ask, law: Forecast, count: Count) -> RunPlan:
     tokens = tokens_for(problem, sized)
     if not tokens > 0:
         raise InputError(
-            f"{law.family}: generating {human(ask.inference_tokens)} tokens with a model of "
-            f"{human(sized.params)} parameters already costs more than the budget; raise --flops"
+            f"{law.family}: generating {short_count(ask.inference_tokens)} tokens with a model of "
+            f"{short_count(sized.params)} parameters already costs more than the budget; raise --flops"
         )
     return complete(problem, sized, tokens)

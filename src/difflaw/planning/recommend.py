@@ -12,7 +12,7 @@ import yaml
 from difflaw.errors import InputError
 from difflaw.families.registry import get, names, reads_clean_copy, resolve
 from difflaw.files import read_json, write_atomically
-from difflaw.formatting import human
+from difflaw.formatting import short_count
 from difflaw.law.document import Laws
 from difflaw.model.accounting import Account, account
 from difflaw.model.config import ModelConfig, default_heads
@@ -134,6 +134,8 @@ def write_train_config(path: Path, chosen: RunPlan, corpus: str) -> None:
     if chosen.loss is not None:
         lines.append(f"# forecast: {chosen.loss:.4f} nats per token, trained as below, {chosen.bound}")
     lines += [f"# mind: {w}" for w in chosen.warnings]
-    lines.append(f"# {human(chosen.params)} parameters ({chosen.params_convention}), {human(chosen.tokens)} tokens")
+    lines.append(
+        f"# {short_count(chosen.params)} parameters ({chosen.params_convention}), {short_count(chosen.tokens)} tokens"
+    )
     body = yaml.safe_dump(train_config(chosen, corpus), sort_keys=False, allow_unicode=True)
     write_atomically(path, "\n".join(lines) + "\n" + body)

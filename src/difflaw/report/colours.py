@@ -1,4 +1,4 @@
-"""One colour and one marker per family, the same in every figure and on every page.
+"""One colour and one symbol per family, the same in every figure and on every page.
 
 The five noise types wear the colours of "Scaling Behavior of Discrete Diffusion Language Models" (arXiv 2512.10858),
 so that a reader can hold our figures beside the paper's. Each family's class declares its own style, and
@@ -16,10 +16,9 @@ from difflaw.families import registry
 
 @dataclass(frozen=True)
 class Style:
-    """How one family is drawn: a hex colour, a marker in matplotlib's and in plotly's words."""
+    """How one family is drawn: a hex colour and a symbol, by plotly's name."""
 
     colour: str
-    marker: str
     symbol: str
 
 
@@ -28,7 +27,7 @@ STYLES: dict[str, Style] = {name: Style(*style) for name, style in registry.styl
 
 # Hues the known families leave free, so that a stranger is not mistaken for one of them.
 _FALLBACK_COLOURS = ("#c2185b", "#b58900", "#0277bd", "#558b2f", "#6d4c41", "#455a64", "#00acc1", "#ad1457")
-_FALLBACK_MARKERS = ((">", "triangle-right"), ("*", "star"), ("d", "diamond-tall"), ("H", "hexagon2"), ("8", "octagon"))
+_FALLBACK_SYMBOLS = ("triangle-right", "star", "diamond-tall", "hexagon2", "octagon")
 
 # Viridis without its yellow end, which cannot be read on white.
 _SEQUENCE = ("#440154", "#3b528b", "#21918c", "#5ec962")
@@ -48,8 +47,8 @@ def style_of(family: str) -> Style:
     if name in known:
         return Style(*known[name])
     digest = hashlib.sha256(name.encode("utf-8", "replace")).digest()
-    marker, symbol = _FALLBACK_MARKERS[digest[1] % len(_FALLBACK_MARKERS)]
-    return Style(_FALLBACK_COLOURS[digest[0] % len(_FALLBACK_COLOURS)], marker, symbol)
+    symbol = _FALLBACK_SYMBOLS[digest[1] % len(_FALLBACK_SYMBOLS)]
+    return Style(_FALLBACK_COLOURS[digest[0] % len(_FALLBACK_COLOURS)], symbol)
 
 
 def in_order(families: Iterable[str]) -> list[str]:
@@ -82,3 +81,11 @@ def transparent(colour: str, alpha: float) -> str:
     """A hex colour as CSS ``rgba()``, the form plotly wants for fills."""
     red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
     return f"rgba({red},{green},{blue},{alpha:g})"
+
+
+def readable(colour: str) -> str:
+    """A family colour darkened until it can be read as text on white."""
+    channels = [int(colour[i : i + 2], 16) for i in (1, 3, 5)]
+    brightness = sum(w * c for w, c in zip((0.299, 0.587, 0.114), channels, strict=True))
+    factor = min(1.0, 110 / max(brightness, 1))
+    return "#" + "".join(f"{round(c * factor):02x}" for c in channels)

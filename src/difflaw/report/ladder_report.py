@@ -17,6 +17,7 @@ from difflaw.ladder.table import ladder_table
 from difflaw.law import Laws, fit_table, published_laws, table_from_frame
 from difflaw.law.document import Source
 from difflaw.report.figures import save_figures
+from difflaw.report.fit_report import fitted_context
 from difflaw.report.page import write_report
 from difflaw.training.recipe import Recipe
 from difflaw.version import __version__
@@ -61,7 +62,7 @@ def write_ladder_report(ladder: LadderDirectory, samples: Sequence[str] = ()) ->
         "reading": list(words),
     }
     if laws is not None:
-        context |= {"checklist": [vars(item) for item in laws.checklist], "beyond": laws.extras}
+        context |= fitted_context(laws)
     with room_on_disk(ladder.path):
         buffer = io.BytesIO()
         table.to_parquet(buffer, index=False)

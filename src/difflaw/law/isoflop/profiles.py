@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from difflaw.formatting import flops as in_flops
-from difflaw.formatting import human, listed
+from difflaw.formatting import listed, short_count
 from difflaw.law.results import Profile, Vertex, VertexStatus
 from difflaw.law.table.curves import SINGLE, Curve, Point, points_at, winners_bias
 
@@ -146,7 +146,8 @@ def _noise(profiles: Sequence[Profile]) -> Noise:
 def _judge(draft: Profile, noise: Noise) -> Profile:
     """Give a draft its status, its message and, where the minimum is interior, its vertex."""
     if draft.coefficients is None:
-        have = f"only {len(draft.params)} size{'s' * (len(draft.params) > 1)} ({', '.join(map(human, draft.params))})"
+        sizes = ", ".join(map(short_count, draft.params))
+        have = f"only {len(draft.params)} size{'s' * (len(draft.params) > 1)} ({sizes})"
         return _settled(draft, "too-few-sizes", f"at {in_flops(draft.flops)} there are {have}; run at least 4 sizes")
     c0, c1, c2 = draft.coefficients
     ln_params = np.log(draft.params)
@@ -159,7 +160,7 @@ def _judge(draft: Profile, noise: Noise) -> Profile:
     if not ln_params[0] < at < ln_params[-1]:
         end = 0 if at <= ln_params[0] else len(draft.params) - 1
         text = f"at {in_flops(draft.flops)} the fitted minimum lies outside the measured sizes; "
-        where = f"below {human(draft.params[0])}" if end == 0 else f"above {human(draft.params[-1])}"
+        where = f"below {short_count(draft.params[0])}" if end == 0 else f"above {short_count(draft.params[-1])}"
         return _settled(draft, "edge-low" if end == 0 else "edge-high", text + f"add a rung {where}")
     x, _ = design(draft)
     inverse = np.linalg.inv(x.T @ x)
@@ -188,7 +189,7 @@ def _judge(draft: Profile, noise: Noise) -> Profile:
 
 def _edge_message(draft: Profile, end: int) -> str:
     which, side, bound = ("smallest", "below", "at or below") if end == 0 else ("largest", "above", "at or above")
-    size = human(draft.params[end])
+    size = short_count(draft.params[end])
     return (
         f"at {in_flops(draft.flops)} the {which} size ({size}) is the best: the optimum lies {bound} it; "
         f"add a rung {side} {size}"

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from difflaw.errors import InputError
-from difflaw.formatting import human
+from difflaw.formatting import short_count
 from difflaw.law.interpolation import params_at
 from difflaw.law.power import quantile
 from difflaw.law.results import Interval
@@ -245,7 +245,7 @@ def standings_text(found: Sequence[Standing], flops: float, fit: JointFit) -> li
     first = found[0]
     size = f"{first.best_flops_per_token:.3g} FLOPs per token"
     if first.best_params is not None:
-        size = f"{human(first.best_params)} parameters"
+        size = f"{short_count(first.best_params)} parameters"
     others = ", ".join(f"{s.family} {100 * s.probability:.0f} %" for s in found[1:])
     lines = [
         f"At {flops:.2g} FLOPs {first.family} has the lowest loss with probability {100 * first.probability:.0f} % "

@@ -1,11 +1,11 @@
-"""Numbers as people read them."""
+"""Numbers, counts, intervals and durations as people read them."""
 
 import math
 
 import pandas as pd
 import pytest
 
-from difflaw.report.numbers import compact, duration, fixed, scientific, significant, with_error, with_interval
+from difflaw.formatting import duration, fixed, scientific, short_count, significant, with_error, with_interval
 
 
 @pytest.mark.parametrize(
@@ -28,8 +28,8 @@ from difflaw.report.numbers import compact, duration, fixed, scientific, signifi
         ("word", "–"),
     ],
 )
-def test_compact(value, text):
-    assert compact(value) == text
+def test_count(value, text):
+    assert short_count(value) == text
 
 
 @pytest.mark.parametrize(
@@ -65,4 +65,5 @@ def test_the_rest():
     assert duration(4.2) == "4.2 s"
     assert duration(185) == "3 min 05 s"
     assert duration(7800) == "2 h 10 min"
+    assert duration(3_600_000) == "41 d 16 h"
     assert duration(None) == "–"

@@ -1,23 +1,11 @@
-"""What is drawn: law lines and bands by hand, curves, bowls."""
+"""Law lines and bands by hand, parabolas, and minima that count or do not."""
 
 from dataclasses import replace
 
 import numpy as np
-import pandas as pd
 import pytest
 
-from difflaw.report.series import (
-    FORWARD,
-    best_point,
-    bowls_of,
-    curves_of,
-    envelope,
-    error_factor,
-    families_of,
-    law_line,
-    law_pieces,
-    parabola,
-)
+from difflaw.report.law_lines import FORWARD, best_point, error_factor, law_line, law_pieces, parabola
 
 
 def test_law_line_is_the_law_and_its_band_is_narrowest_at_the_centre(ladder):
@@ -37,44 +25,6 @@ def test_law_without_covariance_has_no_band(ladder):
     inside, beyond = law_pieces(law)
     assert inside.low is None
     assert beyond.x[-1] == pytest.approx(law.x_range[1] * FORWARD)
-
-
-def test_curves_keep_broken_runs_and_drop_unusable_rows():
-    table = pd.DataFrame(
-        {
-            "family": ["a"] * 4 + ["b"],
-            "run": ["1", "1", "1", "2", "3"],
-            "flops": [3e12, 1e12, 2e12, 1e12, 1e12],
-            "loss": [2.0, 3.0, np.nan, 9.0, None],
-            "status": ["done"] * 3 + ["diverged", "failed"],
-        }
-    )
-    curves = {curve.run: curve for curve in curves_of(table)}
-    assert list(curves["1"].loss) == [3.0, 2.0]
-    assert curves["2"].broken
-    assert len(curves["3"].loss) == 0
-    assert families_of(curves.values(), None) == ["a"]
-    flops, loss = envelope(curves.values(), "a")
-    assert list(flops) == [1e12, 3e12]
-    assert list(loss) == [3.0, 2.0]
-
-
-def test_bowls_need_two_rates_at_one_horizon(ladder):
-    bowls = bowls_of(curves_of(ladder.table))
-    assert {bowl.family for bowl in bowls} == set(ladder.laws.families)
-    assert bowls[0].rates == (1e-3, 2e-3, 4e-3)
-    assert bowls[0].label.startswith("128×3, batch 16.4k")
-    longer = ladder.table.copy()
-    chosen = longer["lr"] == 2e-3
-    longer.loc[chosen, ["tokens", "flops"]] *= 2.0
-    assert all(2e-3 not in bowl.rates for bowl in bowls_of(curves_of(longer)))
-
-
-def test_a_run_broken_before_its_first_loss_is_in_the_bowl(ladder):
-    extra = ladder.table[ladder.table["lr"] == 4e-3].groupby("family").tail(1).copy()
-    extra = extra.assign(run="lost", lr=8e-3, loss=np.nan, status="diverged")
-    bowls = bowls_of(curves_of(pd.concat([ladder.table, extra])))
-    assert all(bowl.diverged == (8e-3,) for bowl in bowls)
 
 
 def test_parabola_passes_its_vertex_and_errors_are_bounded(ladder):
