@@ -116,6 +116,7 @@ def test_a_distilled_run_stands_alone(difflaw, tmp_path) -> None:
 
 
 def test_every_bound_is_shown_and_a_resumed_run_says_so(difflaw, tmp_path, monkeypatch) -> None:
+    from difflaw.api import runs
     from difflaw.training import loop
 
     (tmp_path / "run.yaml").write_text(yaml.safe_dump({**RUN, "evaluation": {"sequences": 16, "points": 3}}))
@@ -129,7 +130,7 @@ def test_every_bound_is_shown_and_a_resumed_run_says_so(difflaw, tmp_path, monke
         return step(*given)
 
     monkeypatch.setattr(loop, "_update", interrupted)
-    monkeypatch.setattr(loop, "Execution", partial(loop.Execution, checkpoint_seconds=0.0))
+    monkeypatch.setattr(runs, "Execution", partial(loop.Execution, checkpoint_seconds=0.0))
     first = difflaw(*command)
     assert first.code == 130
     assert "step 0: validation bound" in first.err

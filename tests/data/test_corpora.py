@@ -28,7 +28,7 @@ def test_text_files_are_one_document_as_they_are(tmp_path, suffix):
 def test_json_lines(tmp_path):
     lines = '\ufeff{"text": "one", "n": 1}\n\n{"text": ""}\n{"text": null}\r\n{"text": "two\\u2028\\ud83d\\ude00"}'
     (tmp_path / "a.jsonl").write_bytes(lines.encode())
-    (tmp_path / "b.jsonl.gz").write_bytes(gzip.compress(lines.encode()))
+    (tmp_path / "b.jsonl.gz").write_bytes(gzip.compress(lines.encode(), mtime=0))
     assert read(tmp_path / "a.jsonl") == read(tmp_path / "b.jsonl.gz") == ["one", "two\u2028😀"]
 
 
@@ -94,7 +94,7 @@ def test_reading_stops_after_max_bytes(tmp_path, limit, texts):
         ("a.jsonl", b'{"text": "\xff"}', "line 1 is not UTF-8"),
         ("a.jsonl", b"[" * 100_000, "line 1: not JSON"),
         ("a.jsonl.gz", b"not gzip", "damaged gzip"),
-        ("a.jsonl.gz", gzip.compress(json.dumps({"text": "x" * 999}).encode())[:-10], "damaged gzip"),
+        ("a.jsonl.gz", gzip.compress(json.dumps({"text": "x" * 999}).encode(), mtime=0)[:-10], "damaged gzip"),
         ("a.parquet", b"not parquet", "not a readable Parquet file"),
     ],
 )

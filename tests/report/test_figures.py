@@ -16,7 +16,7 @@ from difflaw.report.optimum_figures import isoflop_profiles, optimal_size, optim
 from difflaw.report.rate_figure import learning_rates
 
 NAMES = ["frontier", "isoflop-profiles", "optimal-size", "optimal-tokens", "residuals", "loss-curves"]
-NAMES += ["learning-rate-bowls"]
+NAMES += ["learning-rates"]
 
 
 def texts(figure: Figure) -> str:

@@ -236,7 +236,12 @@ def test_other_laws_are_tables(ladder, tmp_path):
         warnings=("thin",),
     )
     standing = SimpleNamespace(
-        family=family, probability=0.83, best_params=6e8, params=None, best_loss=2.5, loss=Interval(2.4, 2.6, 0.95, "")
+        family=family,
+        probability=0.83,
+        best_flops_per_token=6e8,
+        flops_per_token=None,
+        best_loss=2.5,
+        loss=Interval(2.4, 2.6, 0.95, ""),
     )
     repeats = {"half_life": 42.0, "half_life_interval": half, "half_life_at_least": 10.0, "most_epochs": 16.0}
     extras = SimpleNamespace(

@@ -59,7 +59,7 @@ def bound(
 
     The text is tokenised, an end-of-text token put behind each piece, and cut into rows of the model's context as in
     training. Each row is noised ``draws`` times. As in validation, prior and reconstruction terms beyond the family's
-    range of λ are left out (2512.10858 §3; α = 1.2e-4 at each end).
+    range of λ are left out, as in 2512.10858 (α = 1.2e-4 at each end).
 
     Args:
         model: what `difflaw.load` returns, or what it takes.
@@ -72,7 +72,7 @@ def bound(
     """
     model = model if isinstance(model, LoadedModel) else load(model)
     ids, size = _tokens(model, text)
-    rows = _rows(ids, model.config.context, getattr(model.family, "block_length", 1))
+    rows = _rows(ids, model.config.context, model.family.block_length or 1)
     count = 1 if model.family.exact else draws or max(4, -(-PASSES // len(rows)))
     if count < 1 or (count < 2 and not model.family.exact):
         raise InputError(f"draws: {count}; a row needs at least 2, so that its error is known")

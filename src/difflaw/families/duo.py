@@ -109,7 +109,7 @@ class Duo(Diffusion):
         """The bound's integrand: time is uniform, so λ is already drawn with density p(λ)."""
         return self.bound_of(numbers, x, z, log_snr)
 
-    # -- bound (docs/derivations.md#duo-bound; 2602.15014's code, algo.py `_nll_per_token`, has it in time) ----------
+    # -- bound (docs/derivations.md#duo; 2602.15014's code, algo.py `_nll_per_token`, has it in time) ----------
 
     def bound_of(self, numbers: TokenNumbers, x: Tensor, z: Tensor, log_snr: Tensor) -> Tensor:
         """w·(KL + IS)/p(λ)."""

@@ -3,7 +3,7 @@
 γ runs linearly over a short range; the discrete process under it is uniform-state with α = T(γ) (2506.10892
 §4; its code: algo.py). The loss stays the bound's integrand at λ = logit α. Since λ then has the density |dγ/dλ|/Δγ in
 place of p(λ) = α(1-α), it is multiplied by p·Δγ·|dλ/dγ| = Δγ·|dα/dγ|, so that its mean is the bound's share of that
-range of λ (docs/derivations.md#curriculum-weight).
+range of λ (docs/derivations.md#gaussian).
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ The paper's two expectations become one over λ ~ p(λ): rows with α ≤ α₀ 
 
 since α'/(1-α)·dt = p(λ)dλ/(1-α) below α₀, and above it (1-α₀)·1/(1-α₀) = 1 counts the sequential sum once. α₀ = 1 is
 any-order masked diffusion (what 2602.15014 scales), α₀ = 0 autoregression. The paper instead puts half of the rows in
-each phase: another variance, the same bound (docs/derivations.md#eso-lm-bound).
+each phase: another variance, the same bound (docs/derivations.md#esolm).
 """
 
 from __future__ import annotations

@@ -140,7 +140,7 @@ class Gidd(Diffusion):
             weight = weight.clamp(max=self.loss_weight_clip)
         return (weight * (kl + self.beta_is_div * itakura_saito)).to(numbers.log_p_x.dtype)
 
-    # -- bound: w·(KL + IS)/p(λ) (docs/derivations.md#snr-bound) ---------------------------------------
+    # -- bound: w·(KL + IS)/p(λ) (docs/derivations.md#nelbo) ---------------------------------------
 
     def bound_of(self, numbers: TokenNumbers, x: Tensor, z: Tensor, log_snr: Tensor) -> Tensor:
         """(w/p(λ))·(KL + IS) per token, no clips."""

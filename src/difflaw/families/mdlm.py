@@ -79,7 +79,7 @@ class Mdlm(Diffusion):
             return self.bound_of(numbers, x, z, log_snr)
         return -numbers.log_p_x * (z == self.mask_id)
 
-    # -- bound: -α'/(1-α)·(-log p[x]) on masks in time, where -α'/(1-α) = 1/t (docs/derivations.md#masked-bound) -----
+    # -- bound: -α'/(1-α)·(-log p[x]) on masks in time, where -α'/(1-α) = 1/t (docs/derivations.md#weights) -----
 
     def bound_of(self, numbers: TokenNumbers, x: Tensor, z: Tensor, log_snr: Tensor) -> Tensor:
         """-log p[x]/(1-α) on masks, zero elsewhere; 1 - α = t."""

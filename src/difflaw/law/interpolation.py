@@ -33,10 +33,13 @@ def params_at(flops_per_token: float, known: np.ndarray) -> float | None:
         known: pairs (params, flops_per_token) of the sizes that were run, shape (k, 2).
 
     Returns:
-        None further than a factor `REACH` past the sizes that were run, or where M does not grow with the size.
+        None further than a factor `REACH` past the sizes that were run, or where M does not grow with the size;
+        None too for an M that is no positive finite number.
     """
     sizes, index = np.unique(np.log(known[:, 0]).round(9), return_inverse=True)
     per_token = np.bincount(index, np.log(known[:, 1])) / np.bincount(index)
+    if not 0 < flops_per_token < math.inf:
+        return None
     at = math.log(flops_per_token)
     if (np.diff(per_token) <= 0).any():
         return None

@@ -1,6 +1,6 @@
 """CompleteP as the first paper runs it: which parameter learns at which rate, so that one η serves every size.
 
-Base rate η, auxiliary rate 0.02·η unless told otherwise; hidden matrices at η/d; weight decay of hidden matrices times
+Base rate η, auxiliary rate 0.02·η unless given; hidden matrices at η/d; weight decay of hidden matrices times
 d, so that the shrink per step is η·weight_decay at every width; eps/(d·L) for all (2512.10858; its code, train.py).
 """
 

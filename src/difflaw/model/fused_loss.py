@@ -24,7 +24,7 @@ from difflaw.model.head_passes import (
     put_back,
     softmax_gradient,
     softmax_numbers,
-    take_out,
+    suppress,
 )
 
 TokenLoss = Callable[[TokenNumbers, slice], Tensor]
@@ -76,7 +76,7 @@ def _of_chunk(logits_TV: Tensor, rows: slice, way: _Way) -> Any:
         penalty, from_log_sum = _z_loss(sums, way.z_loss, rows)
         grad = softmax_gradient(p_TV, numbers[0].exp(), want, gradients, from_log_sum)
         return loss + penalty, numbers, grad.to(logits_TV.dtype)
-    at_x, at_z = take_out(logits_TV, want)
+    at_x, at_z = suppress(logits_TV, want)
     sums = way.passes.sums(logits_TV, at_x, want.ratio)
     numbers = numbers_of(sums, at_x, at_z, want)
     loss, gradients = _loss_and_gradients(numbers, want, chunk_loss)

@@ -1,6 +1,6 @@
 """What is done to one chunk of logits: the three numbers of each row, and their gradient. Formulas in `model.head`.
 
-x and the mask are taken out of a row first (`take_out`), so the passes over the vocabulary know no special ids; what x
+x and the mask are taken out of a row first (`suppress`), so the passes over the vocabulary know no special ids; what x
 needs is put back by hand, a number a row. The passes are written once for two ways of running: as they stand,
 overwriting the chunk where that saves a pass over memory, and traced by torch.compile into two fused loops. On a GPU
 the same two loops are Triton kernels (`model.head_triton`).
@@ -45,7 +45,7 @@ class Sums(NamedTuple):
     bend: Tensor | None
 
 
-def take_out(logits_TV: Tensor, want: Wanted) -> tuple[Tensor, Tensor | None]:
+def suppress(logits_TV: Tensor, want: Wanted) -> tuple[Tensor, Tensor | None]:
     """Logits of x and z, float32 or wider, (T, 1); in the chunk those of x and of the mask become -∞."""
     wide = torch.promote_types(logits_TV.dtype, torch.float32)
     logits_TV[:, want.mask_id] = -torch.inf
@@ -92,7 +92,7 @@ def numbers_of(sums: Sums, at_x: Tensor, at_z: Tensor | None, want: Wanted) -> l
 
 def softmax_numbers(logits_TV: Tensor, want: Wanted) -> tuple[list[Tensor], Tensor, Sums]:
     """The numbers of one chunk, p without x (T, V) in the place of its logits (float32 or wider), and the sums."""
-    at_x, at_z = take_out(logits_TV, want)
+    at_x, at_z = suppress(logits_TV, want)
     sums, p_TV = row_sums(logits_TV, at_x, want.ratio, overwrite=True)
     return numbers_of(sums, at_x, at_z, want), p_TV, sums
 

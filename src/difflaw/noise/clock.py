@@ -1,7 +1,7 @@
 """The log-SNR clock: λ, its range, the sampling density p(λ) = σ(λ)σ(-λ) and how λ is drawn.
 
 α = σ(λ) is the share of signal, 1 - α = σ(-λ) the share of noise. With the linear rate α = 1 - t a uniform t
-gives λ the logistic density p(λ) (2512.10858; its code, schedule.py; docs/derivations.md#snr-bound).
+gives λ the logistic density p(λ) (2512.10858; its code, schedule.py; docs/derivations.md#nelbo).
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ Q = α·1_x + c on tokens, P = α·p + c on tokens, r = α/c. With P - Q = α(p 
     IS(ρ)   = ρ - 1 - log ρ = h(w),   ρ = Q_z/P_z = 1/(1+w),             h(w) = log(1+w) - w/(1+w),
 
 every term of which is non-negative and of the size of the answer; what P and Q share (the mask) drops out
-(derivation: docs/derivations.md#divergences). Both g and h behave like u²/2 near zero, where the textbook forms lose
+(derivation: docs/derivations.md#three-numbers). Both g and h behave like u²/2 near zero, where the textbook forms lose
 every digit in float32. The sum over the vocabulary is the third number of `model.head`.
 """
 

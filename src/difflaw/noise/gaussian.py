@@ -10,7 +10,7 @@ With μ = α̃/σ̃ = e^{-γ/2} and G = Φ^{K-1}, the cdf of the largest of the 
     dP/dμ    = ∫ φ(z - μ) G'(z) dz                   by parts: a positive integrand
 
 All integrands are entire and fall like a Gaussian, so the trapezoidal rule converges geometrically in its step.
-Derivation: docs/derivations.md#gaussian-operator.
+Derivation: docs/derivations.md#gaussian.
 """
 
 from __future__ import annotations

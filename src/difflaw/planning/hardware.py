@@ -1,4 +1,4 @@
-"""Accelerators a plan can be priced on: dense bfloat16 peaks, memory, hours and the memory a run needs."""
+"""Accelerators a plan can be costed on: dense bfloat16 peaks, memory, hours and the memory a run needs."""
 
 from __future__ import annotations
 

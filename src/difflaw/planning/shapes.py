@@ -55,7 +55,7 @@ def widths() -> list[int]:
 
 
 def usual_aspect(width: int) -> float:
-    """Width over layers that the papers' shapes scatter around: the size of a head (2512.10858 §4.2).
+    """Width over layers that the papers' shapes scatter around: the size of a head (2512.10858; its code, train.py).
 
     64 up to width 1,024 (exactly the paper's), 128 above (its larger shapes: 77 to 171), 32 for tiny ones.
     """

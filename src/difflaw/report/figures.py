@@ -33,7 +33,7 @@ def all_figures(
         "drift": drift(laws),
         "regret": regret(table, laws),
         "loss-curves": loss_curves(table),
-        "learning-rate-bowls": learning_rates(table),
+        "learning-rates": learning_rates(table),
     }
     return {name: spec for name, spec in described.items() if spec is not None}
 

@@ -74,7 +74,7 @@ class LoadedModel:
         return self.model.lm_head.weight.dtype
 
     def threads(self, rows: int, asked: int | None = None) -> int:
-        """Threads that writing ``rows`` texts at once is worth, unless told.
+        """Threads that writing ``rows`` texts at once is worth, unless asked for.
 
         A causal family reads one token of each in a pass, the others up to a whole context.
         """

@@ -28,6 +28,8 @@ POOLED = (2, 3, 4)
 """Places of ln E, alpha and beta in theta."""
 USUAL_SPREAD = (0.04, 0.03, 0.012)
 """Spread of ln E, alpha, beta between the five noise types of 2512.10858 (rounded up)."""
+LN_MOST = 700.0
+"""Logarithms are cut here before they are raised: a law that three rows carry reaches past any number."""
 BELIEF = 2.0
 """How many families' worth of evidence the usual spread counts for."""
 FORM = make_form("free")
@@ -219,9 +221,9 @@ def _standing(
     ends = [(1 - level) / 2, (1 + level) / 2]
     kind = f"{100 * level:g} % for the law's {{}} at this budget, joint fit; assumes the form holds"
     best_size, best_loss = optimum(np.array([member.theta]), member.centre, flops, fit.flops_factor)
-    size = math.exp(float(best_size[0]))
-    low, high = (float(v) for v in np.exp(np.quantile(ln_size, ends)))
-    low_loss, high_loss = (float(v) for v in np.exp(np.quantile(ln_loss, ends)))
+    size = math.exp(float(np.clip(best_size[0], -LN_MOST, LN_MOST)))
+    low, high = (float(v) for v in np.exp(np.clip(np.quantile(ln_size, ends), -LN_MOST, LN_MOST)))
+    low_loss, high_loss = (float(v) for v in np.exp(np.clip(np.quantile(ln_loss, ends), -LN_MOST, LN_MOST)))
     factor, named = fit.flops_factor, "best size"
     if factor != 1.0:
         counted: list[float | None] = [size, low, high]
@@ -234,7 +236,7 @@ def _standing(
         params=None if n_low is None or n_high is None else Interval(n_low, n_high, level, kind.format(named)),
         loss=Interval(low_loss, high_loss, level, kind.format("loss")),
         best_params=n,
-        best_loss=math.exp(float(best_loss[0])),
+        best_loss=math.exp(float(np.clip(best_loss[0], -LN_MOST, LN_MOST))),
         flops_per_token=Interval(factor * low, factor * high, level, kind.format(f"{named}, as FLOPs per token")),
         best_flops_per_token=factor * size,
     )
