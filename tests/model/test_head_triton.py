@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from difflaw.model import fused_loss as module
-from difflaw.model.head_passes import Fused, Wanted, row_sums, suppress
+from difflaw.model.head_passes import Fused, Targets, row_sums, suppress
 from difflaw.model.head_passes import backward_pass as plain_backward
 from tests.model import test_fused_loss as loss
 
@@ -50,7 +50,7 @@ def test_passes(kernels, dtype: torch.dtype, with_ratio: bool) -> None:
     logits[0, 17] = 80.0  # a token the network is sure of
     ratio = torch.linspace(-5, 12, T).exp() if with_ratio else None
     x = torch.randint(4, V, (T,), generator=g)
-    at_x, _ = suppress(logits, Wanted(x, None, ratio, MASK))
+    at_x, _ = suppress(logits, Targets(x, None, ratio, MASK))
     wide = None if ratio is None else ratio.double()
     sums, p_TV = row_sums(logits.double(), at_x.double(), wide, overwrite=False)
     found = kernels.row_sums(logits, at_x, ratio)

@@ -16,20 +16,20 @@ from torch import Tensor
 class _CappedSoftmax(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, scores: Tensor, cap: float, key_mask: Tensor | None) -> Tensor:  # type: ignore[override]
-        bent = torch.tanh(scores)
-        capped = bent.float() * cap
+        squashed = torch.tanh(scores)
+        capped = squashed.float() * cap
         if key_mask is not None:
             capped = capped.masked_fill_(key_mask, -torch.inf)
         weights = torch.softmax(capped, -1).to(scores.dtype)
-        ctx.save_for_backward(bent, weights)
+        ctx.save_for_backward(squashed, weights)
         ctx.cap = cap
         return weights
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:  # type: ignore[override]
-        bent, weights = ctx.saved_tensors
+        squashed, weights = ctx.saved_tensors
         inner = torch.ops.aten._softmax_backward_data(gradient, weights, -1, weights.dtype)
-        return torch.ops.aten.tanh_backward(inner, bent).mul_(ctx.cap), None, None
+        return torch.ops.aten.tanh_backward(inner, squashed).mul_(ctx.cap), None, None
 
 
 def capped_softmax(scores: Tensor, cap: float, key_mask: Tensor | None = None) -> Tensor:

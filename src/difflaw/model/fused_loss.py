@@ -13,11 +13,11 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from difflaw.model.head import CHUNK_ELEMENTS, TokenNumbers, as_numbers, wanted
+from difflaw.model.head import CHUNK_ELEMENTS, TokenNumbers, as_numbers, targets_of
 from difflaw.model.head_passes import (
     Fused,
     Sums,
-    Wanted,
+    Targets,
     fused,
     gradient_factors,
     numbers_of,
@@ -42,7 +42,7 @@ HELD_TWICE = 1 << 24
 
 class _Way(NamedTuple):
     scale: float
-    want: Wanted
+    targets: Targets
     token_loss: TokenLoss
     passes: Fused | None
     """Fused loops over a chunk; None: as PyTorch's own operations."""
@@ -56,38 +56,38 @@ def rows_of_chunks(tokens: int, vocabulary: int, bytes_each: int) -> list[slice]
     return [slice(start, min(start + size, tokens)) for start in range(0, tokens, max(1, size))]
 
 
-def _bytes_each(matmul: torch.dtype, want: Wanted, in_place: bool) -> int:
+def _bytes_each(matmul: torch.dtype, targets: Targets, in_place: bool) -> int:
     """Bytes held for each logit: its gradient takes its place in fused passes, else p, u and their like lie beside."""
     if in_place:
         return matmul.itemsize
-    return 4 * (2 if want.ratio is None else 3) + (0 if matmul == torch.float32 else 2 * matmul.itemsize)
+    return 4 * (2 if targets.ratio is None else 3) + (0 if matmul == torch.float32 else 2 * matmul.itemsize)
 
 
 def _of_chunk(logits_TV: Tensor, rows: slice, way: _Way) -> Any:
     """(sum of losses, numbers, gradient in the logits) of one chunk; the logits are overwritten."""
-    want = way.want.rows(rows)
+    targets = way.targets.rows(rows)
 
     def chunk_loss(numbers: TokenNumbers) -> Tensor:
         return way.token_loss(numbers, rows)
 
     if way.passes is None:
-        numbers, p_TV, sums = softmax_numbers(logits_TV.float(), want)
-        loss, gradients = _loss_and_gradients(numbers, want, chunk_loss)
+        numbers, p_TV, sums = softmax_numbers(logits_TV.float(), targets)
+        loss, gradients = _loss_and_gradients(numbers, targets, chunk_loss)
         penalty, from_log_sum = _z_loss(sums, way.z_loss, rows)
-        grad = softmax_gradient(p_TV, numbers[0].exp(), want, gradients, from_log_sum)
+        grad = softmax_gradient(p_TV, numbers[0].exp(), targets, gradients, from_log_sum)
         return loss + penalty, numbers, grad.to(logits_TV.dtype)
-    at_x, at_z = suppress(logits_TV, want)
-    sums = way.passes.sums(logits_TV, at_x, want.ratio)
-    numbers = numbers_of(sums, at_x, at_z, want)
-    loss, gradients = _loss_and_gradients(numbers, want, chunk_loss)
-    total, from_excess = gradient_factors(want, gradients)
+    at_x, at_z = suppress(logits_TV, targets)
+    sums = way.passes.sums(logits_TV, at_x, targets.ratio)
+    numbers = numbers_of(sums, at_x, at_z, targets)
+    loss, gradients = _loss_and_gradients(numbers, targets, chunk_loss)
+    total, from_excess = gradient_factors(targets, gradients)
     penalty, from_log_sum = _z_loss(sums, way.z_loss, rows)
     if from_log_sum is not None:
         total = total - from_log_sum
-    if from_excess is not None and sums.bend is not None:
-        total = total + from_excess * sums.bend
-    way.passes.gradient(logits_TV, sums.top, sums.total, want.ratio, total, from_excess)
-    return loss + penalty, numbers, put_back(logits_TV, numbers[0].exp(), total, want, gradients)
+    if from_excess is not None and sums.slope is not None:
+        total = total + from_excess * sums.slope
+    way.passes.gradient(logits_TV, sums.top, sums.total, targets.ratio, total, from_excess)
+    return loss + penalty, numbers, put_back(logits_TV, numbers[0].exp(), total, targets, gradients)
 
 
 def _z_loss(sums: Sums, weight_T: Tensor | None, rows: slice) -> tuple[Tensor | float, Tensor | None]:
@@ -99,12 +99,12 @@ def _z_loss(sums: Sums, weight_T: Tensor | None, rows: slice) -> tuple[Tensor | 
 
 
 def _loss_and_gradients(
-    numbers: list[Tensor], want: Wanted, chunk_loss: Callable[[TokenNumbers], Tensor]
+    numbers: list[Tensor], targets: Targets, chunk_loss: Callable[[TokenNumbers], Tensor]
 ) -> tuple[Tensor, list[Tensor]]:
     """Sum of the losses, and its gradient in each number."""
     with torch.enable_grad():
         leaves = [column.detach().requires_grad_() for column in numbers]
-        loss = chunk_loss(as_numbers(tuple(leaves), want, want.x.shape)).sum()
+        loss = chunk_loss(as_numbers(tuple(leaves), targets, targets.x.shape)).sum()
         found = torch.autograd.grad(loss, leaves, allow_unused=True)
     return loss.detach(), [torch.zeros_like(n) if g is None else g for n, g in zip(numbers, found, strict=True)]
 
@@ -161,7 +161,7 @@ class _FusedLoss(torch.autograd.Function):
         grad_hidden = torch.empty_like(scaled)
         grad_weight = torch.zeros(weight_VD.shape, dtype=torch.float32, device=weight_VD.device)
         loss, kept = hidden_TD.new_zeros((), dtype=torch.float32), []
-        chunks = rows_of_chunks(tokens, vocabulary, _bytes_each(matmul, way.want, way.passes is not None))
+        chunks = rows_of_chunks(tokens, vocabulary, _bytes_each(matmul, way.targets, way.passes is not None))
         held = scaled.new_empty(max((rows.stop - rows.start for rows in chunks), default=0), vocabulary)
         for rows in chunks:
             logits = matrix.logits(scaled[rows], held[: rows.stop - rows.start])
@@ -204,9 +204,9 @@ def fused_loss(
     ``matmul`` (bfloat16 rounds logits to eight bits: for training, not for judging), all else in float32. ``z_loss``
     (T,) adds z_loss·(log Σ e^logit)², which keeps logits from drifting upwards together (PaLM, 2204.02311 §5).
     """
-    want = wanted(x, z, log_ratio, mask_id, torch.float32)
-    way = _Way(scale, want, token_loss, fused(hidden.device, compiled), z_loss)
+    targets = targets_of(x, z, log_ratio, mask_id, torch.float32)
+    way = _Way(scale, targets, token_loss, fused(hidden.device, compiled), z_loss)
     loss, *columns = _FusedLoss.apply(hidden, weight_VD, way, matmul)  # type: ignore[misc]
     if not columns:  # no token at all
         columns = [hidden.new_zeros(0)] * (1 + (z is not None) + (log_ratio is not None))
-    return loss, as_numbers(tuple(columns), want, x.shape)
+    return loss, as_numbers(tuple(columns), targets, x.shape)

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from difflaw.model.head_passes import Wanted, softmax_gradient, softmax_numbers
+from difflaw.model.head_passes import Targets, softmax_gradient, softmax_numbers
 
 CHUNK_ELEMENTS = 1 << 22
 """Logits held at once (16 MiB in float32). One chunk or less: softmax is kept for the backward, else recomputed."""
@@ -39,32 +39,32 @@ def chunks_of(tokens: int, vocabulary: int) -> list[slice]:
 
 class _FromLogits(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, logits_TV: Tensor, want: Wanted) -> tuple[Tensor, ...]:  # type: ignore[override]
-        numbers, p_TV, _ = softmax_numbers(logits_TV.clone(), want)
+    def forward(ctx: Any, logits_TV: Tensor, targets: Targets) -> tuple[Tensor, ...]:  # type: ignore[override]
+        numbers, p_TV, _ = softmax_numbers(logits_TV.clone(), targets)
         ctx.save_for_backward(p_TV, numbers[0])
-        ctx.want = want
+        ctx.targets = targets
         return tuple(numbers)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
         p_TV, log_p_x = ctx.saved_tensors
-        return softmax_gradient(p_TV, log_p_x.exp(), ctx.want, list(gradients)), None
+        return softmax_gradient(p_TV, log_p_x.exp(), ctx.targets, list(gradients)), None
 
 
 class _FromHidden(torch.autograd.Function):
     @staticmethod
     def forward(  # type: ignore[override]
-        ctx: Any, hidden_TD: Tensor, weight_VD: Tensor, scale: float, want: Wanted
+        ctx: Any, hidden_TD: Tensor, weight_VD: Tensor, scale: float, targets: Targets
     ) -> tuple[Tensor, ...]:
         chunks, scaled = chunks_of(hidden_TD.shape[0], weight_VD.shape[0]), hidden_TD * scale
         parts, kept = [], None
         for rows in chunks:
-            numbers, p_TV, _ = softmax_numbers(_logits(scaled[rows], weight_VD), want.rows(rows))
+            numbers, p_TV, _ = softmax_numbers(_logits(scaled[rows], weight_VD), targets.rows(rows))
             parts.append(numbers)
             kept = p_TV if len(chunks) == 1 else None
         columns = [torch.cat(column) for column in map(list, zip(*parts, strict=True))]
         ctx.save_for_backward(scaled, weight_VD, columns[0], kept)
-        ctx.scale, ctx.want, ctx.chunks = scale, want, chunks
+        ctx.scale, ctx.targets, ctx.chunks = scale, targets, chunks
         return tuple(columns)
 
     @staticmethod
@@ -73,10 +73,11 @@ class _FromHidden(torch.autograd.Function):
         grad_hidden = torch.empty_like(scaled)
         grad_weight = torch.zeros_like(weight_VD, dtype=torch.float32)
         for rows in ctx.chunks:
-            want, p_TV = ctx.want.rows(rows), kept
+            targets, p_TV = ctx.targets.rows(rows), kept
             if p_TV is None:
-                p_TV = softmax_numbers(_logits(scaled[rows], weight_VD), Wanted(want.x, None, None, want.mask_id))[1]
-            grad = softmax_gradient(p_TV, log_p_x[rows].exp(), want, [part[rows] for part in gradients])
+                only_x = Targets(targets.x, None, None, targets.mask_id)
+                p_TV = softmax_numbers(_logits(scaled[rows], weight_VD), only_x)[1]
+            grad = softmax_gradient(p_TV, log_p_x[rows].exp(), targets, [part[rows] for part in gradients])
             grad = grad.to(scaled.dtype)
             torch.mm(grad, weight_VD, out=grad_hidden[rows])
             grad_weight.addmm_(grad.T.float(), scaled[rows].float())  # no second V × D
@@ -87,17 +88,17 @@ def _logits(scaled_TD: Tensor, weight_VD: Tensor) -> Tensor:
     return (scaled_TD @ weight_VD.T).float()
 
 
-def as_numbers(columns: tuple[Tensor, ...], want: Wanted, shape: torch.Size) -> TokenNumbers:
+def as_numbers(columns: tuple[Tensor, ...], targets: Targets, shape: torch.Size) -> TokenNumbers:
     """Columns (T,) by their names, in ``shape``."""
     rest = [column.reshape(shape) for column in columns]
     log_p_x = rest.pop(0)
-    log_p_z = rest.pop(0) if want.z is not None else None
-    return TokenNumbers(log_p_x, log_p_z, rest.pop(0) if want.ratio is not None else None)
+    log_p_z = rest.pop(0) if targets.z is not None else None
+    return TokenNumbers(log_p_x, log_p_z, rest.pop(0) if targets.ratio is not None else None)
 
 
-def wanted(x: Tensor, z: Tensor | None, log_ratio: Tensor | None, mask_id: int, dtype: torch.dtype) -> Wanted:
+def targets_of(x: Tensor, z: Tensor | None, log_ratio: Tensor | None, mask_id: int, dtype: torch.dtype) -> Targets:
     """The arguments of the public functions, flat, with r in place of log r."""
-    return Wanted(
+    return Targets(
         x.reshape(-1),
         None if z is None else z.reshape(-1),
         None if log_ratio is None else log_ratio.reshape(-1).exp().to(dtype),
@@ -109,8 +110,8 @@ def numbers_from_logits(
     logits: Tensor, x: Tensor, mask_id: int, z: Tensor | None = None, log_ratio: Tensor | None = None
 ) -> TokenNumbers:
     """The three numbers from logits (..., V) in their own float type; x, z and log r have the leading shape."""
-    want = wanted(x, z, log_ratio, mask_id, logits.dtype)
-    return as_numbers(_FromLogits.apply(logits.reshape(-1, logits.shape[-1]), want), want, x.shape)  # type: ignore[arg-type]
+    targets = targets_of(x, z, log_ratio, mask_id, logits.dtype)
+    return as_numbers(_FromLogits.apply(logits.reshape(-1, logits.shape[-1]), targets), targets, x.shape)  # type: ignore[arg-type]
 
 
 def numbers_from_hidden(
@@ -123,6 +124,6 @@ def numbers_from_hidden(
     log_ratio: Tensor | None = None,
 ) -> TokenNumbers:
     """The three numbers in float32 from hidden states (..., D); logits = scale · hidden · weightᵀ, in chunks."""
-    want = wanted(x, z, log_ratio, mask_id, torch.float32)
+    targets = targets_of(x, z, log_ratio, mask_id, torch.float32)
     flat = hidden.reshape(-1, hidden.shape[-1])
-    return as_numbers(_FromHidden.apply(flat, weight_VD, scale, want), want, x.shape)  # type: ignore[arg-type]
+    return as_numbers(_FromHidden.apply(flat, weight_VD, scale, targets), targets, x.shape)  # type: ignore[arg-type]

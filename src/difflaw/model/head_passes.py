@@ -16,11 +16,13 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from difflaw.model.head_sums import Sums
+
 _SAFE = 1e-20
 """Below it e^(logit - top) loses digits to underflow and the difference of logits is the better form."""
 
 
-class Wanted(NamedTuple):
+class Targets(NamedTuple):
     """Targets x (T,), read tokens z or None, signal ratio r or None, the mask's id."""
 
     x: Tensor
@@ -28,30 +30,19 @@ class Wanted(NamedTuple):
     ratio: Tensor | None
     mask_id: int
 
-    def rows(self, rows: slice) -> Wanted:
+    def rows(self, rows: slice) -> Targets:
         """The same for some rows."""
         z = None if self.z is None else self.z[rows]
-        return Wanted(self.x[rows], z, None if self.ratio is None else self.ratio[rows], self.mask_id)
+        return Targets(self.x[rows], z, None if self.ratio is None else self.ratio[rows], self.mask_id)
 
 
-class Sums(NamedTuple):
-    """Over a row without x, each (T, 1): highest logit (x's too), Σ e^(l - top), G = Σ g(u), Σ u·g'(u), u = r·p."""
-
-    top: Tensor
-    rest: Tensor
-    total: Tensor
-    """``rest`` with x's e^(l - top)."""
-    excess: Tensor | None
-    bend: Tensor | None
-
-
-def suppress(logits_TV: Tensor, want: Wanted) -> tuple[Tensor, Tensor | None]:
+def suppress(logits_TV: Tensor, targets: Targets) -> tuple[Tensor, Tensor | None]:
     """Logits of x and z, float32 or wider, (T, 1); in the chunk those of x and of the mask become -∞."""
     wide = torch.promote_types(logits_TV.dtype, torch.float32)
-    logits_TV[:, want.mask_id] = -torch.inf
-    at_z = None if want.z is None else logits_TV.gather(1, want.z[:, None]).to(wide)
-    at_x = logits_TV.gather(1, want.x[:, None]).to(wide)
-    logits_TV.scatter_(1, want.x[:, None], -torch.inf)
+    logits_TV[:, targets.mask_id] = -torch.inf
+    at_z = None if targets.z is None else logits_TV.gather(1, targets.z[:, None]).to(wide)
+    at_x = logits_TV.gather(1, targets.x[:, None]).to(wide)
+    logits_TV.scatter_(1, targets.x[:, None], -torch.inf)
     return at_x, at_z
 
 
@@ -70,71 +61,71 @@ def row_sums(logits_TV: Tensor, at_x_T1: Tensor, ratio: Tensor | None, *, overwr
     if overwrite:
         excess = u.sub_(torch.log1p(u)).sum(1, keepdim=True)
         return Sums(top, rest, total, excess, None), p_TV
-    return Sums(top, rest, total, (u - torch.log1p(u)).sum(1, keepdim=True), _bend(u).sum(1, keepdim=True)), p_TV
+    return Sums(top, rest, total, (u - torch.log1p(u)).sum(1, keepdim=True), _slope(u).sum(1, keepdim=True)), p_TV
 
 
-def _bend(u: Tensor) -> Tensor:
+def _slope(u: Tensor) -> Tensor:
     """u·g'(u) = u²/(1+u); overwrites u where nothing is traced."""
     return u * u / (u + 1.0) if torch.compiler.is_compiling() else u.square().div_(u.add_(1.0))
 
 
-def numbers_of(sums: Sums, at_x: Tensor, at_z: Tensor | None, want: Wanted) -> list[Tensor]:
-    """Log p[x], log p[z] and G, (T,), as far as wanted."""
+def numbers_of(sums: Sums, at_x: Tensor, at_z: Tensor | None, targets: Targets) -> list[Tensor]:
+    """Log p[x], log p[z] and G, (T,), as far as the targets ask for them."""
     e_x = (at_x - sums.top).exp()
     log_total = sums.total.log()
     log_p_x = torch.where(e_x > _SAFE, -torch.log1p(sums.rest / e_x), at_x - sums.top - log_total)
     numbers = [log_p_x.squeeze(1)]
-    if want.z is not None and at_z is not None:
-        log_p_z = torch.where((want.z == want.x)[:, None], log_p_x, at_z - sums.top - log_total)
+    if targets.z is not None and at_z is not None:
+        log_p_z = torch.where((targets.z == targets.x)[:, None], log_p_x, at_z - sums.top - log_total)
         numbers.append(log_p_z.squeeze(1))
     return numbers if sums.excess is None else [*numbers, sums.excess.squeeze(1)]
 
 
-def softmax_numbers(logits_TV: Tensor, want: Wanted) -> tuple[list[Tensor], Tensor, Sums]:
+def softmax_numbers(logits_TV: Tensor, targets: Targets) -> tuple[list[Tensor], Tensor, Sums]:
     """The numbers of one chunk, p without x (T, V) in the place of its logits (float32 or wider), and the sums."""
-    at_x, at_z = suppress(logits_TV, want)
-    sums, p_TV = row_sums(logits_TV, at_x, want.ratio, overwrite=True)
-    return numbers_of(sums, at_x, at_z, want), p_TV, sums
+    at_x, at_z = suppress(logits_TV, targets)
+    sums, p_TV = row_sums(logits_TV, at_x, targets.ratio, overwrite=True)
+    return numbers_of(sums, at_x, at_z, targets), p_TV, sums
 
 
 def backward_pass(p_TV: Tensor, ratio: Tensor | None, total_T1: Tensor, from_excess_T1: Tensor | None) -> Tensor:
     """-total·p + from_excess·u·g'(u), (T, V): the part of the gradient that all ids but x and z have."""
     if ratio is None or from_excess_T1 is None:
         return p_TV * -total_T1
-    bend = _bend(p_TV * ratio[:, None])
-    return torch.addcmul(bend * from_excess_T1, p_TV, total_T1, value=-1)
+    slope = _slope(p_TV * ratio[:, None])
+    return torch.addcmul(slope * from_excess_T1, p_TV, total_T1, value=-1)
 
 
 def softmax_gradient(
-    p_TV: Tensor, p_x: Tensor, want: Wanted, gradients: list[Tensor], from_log_sum_T1: Tensor | None = None
+    p_TV: Tensor, p_x: Tensor, targets: Targets, gradients: list[Tensor], from_log_sum_T1: Tensor | None = None
 ) -> Tensor:
     """d(Σ gradient·number)/d logits of one chunk, (T, V), from p without x and p[x] (T,).
 
     ``from_log_sum`` is the gradient of log Σ e^logit, where that carries loss too.
     """
-    total, from_excess = gradient_factors(want, gradients)
+    total, from_excess = gradient_factors(targets, gradients)
     if from_log_sum_T1 is not None:
         total = total - from_log_sum_T1
-    if from_excess is not None and want.ratio is not None:
+    if from_excess is not None and targets.ratio is not None:
         # d G/d logit_j = (1[j≠x] u_j·g'(u_j)) - p_j Σ u·g'(u)
-        total = total + from_excess * _bend(p_TV * want.ratio[:, None]).sum(1, keepdim=True)
-    return put_back(backward_pass(p_TV, want.ratio, total, from_excess), p_x, total, want, gradients)
+        total = total + from_excess * _slope(p_TV * targets.ratio[:, None]).sum(1, keepdim=True)
+    return put_back(backward_pass(p_TV, targets.ratio, total, from_excess), p_x, total, targets, gradients)
 
 
-def gradient_factors(want: Wanted, gradients: list[Tensor]) -> tuple[Tensor, Tensor | None]:
+def gradient_factors(targets: Targets, gradients: list[Tensor]) -> tuple[Tensor, Tensor | None]:
     """What p is multiplied by as far as log p[x] and log p[z] go, and the gradient of G, each (T, 1)."""
-    total = gradients[0] if want.z is None else gradients[0] + gradients[1]
-    return total[:, None], None if want.ratio is None else gradients[-1][:, None]
+    total = gradients[0] if targets.z is None else gradients[0] + gradients[1]
+    return total[:, None], None if targets.ratio is None else gradients[-1][:, None]
 
 
-def put_back(grad_TV: Tensor, p_x: Tensor, total_T1: Tensor, want: Wanted, gradients: list[Tensor]) -> Tensor:
+def put_back(grad_TV: Tensor, p_x: Tensor, total_T1: Tensor, targets: Targets, gradients: list[Tensor]) -> Tensor:
     """The gradient with x's and z's own terms, in place."""
     at_x = gradients[0][:, None] - p_x[:, None] * total_T1
-    grad_TV.scatter_(1, want.x[:, None], at_x.to(grad_TV.dtype))
-    if want.z is not None:
+    grad_TV.scatter_(1, targets.x[:, None], at_x.to(grad_TV.dtype))
+    if targets.z is not None:
         # z may be the mask, whose logit is suppressed: its log p is -inf and must carry no gradient
-        from_z = torch.where(want.z == want.mask_id, 0.0, gradients[1])[:, None]
-        grad_TV.scatter_add_(1, want.z[:, None], from_z.to(grad_TV.dtype))
+        from_z = torch.where(targets.z == targets.mask_id, 0.0, gradients[1])[:, None]
+        grad_TV.scatter_add_(1, targets.z[:, None], from_z.to(grad_TV.dtype))
     return grad_TV
 
 

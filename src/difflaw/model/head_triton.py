@@ -13,7 +13,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from difflaw.model.head_passes import Sums
+from difflaw.model.head_sums import Sums
 
 BLOCK = 4096
 """Logits of a row that a program holds at once."""
@@ -28,7 +28,7 @@ def _log1p(u):
 
 @triton.jit
 def _row_sums(
-    logits, stride, at_x, ratio, top_out, rest_out, total_out, excess_out, bend_out, vocabulary,
+    logits, stride, at_x, ratio, top_out, rest_out, total_out, excess_out, slope_out, vocabulary,
     HAS_RATIO: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
     row = tl.program_id(0).to(tl.int64)
@@ -46,15 +46,15 @@ def _row_sums(
     tl.store(rest_out + row, rest)
     tl.store(total_out + row, total)
     if HAS_RATIO:
-        scale, excess, bend = tl.load(ratio + row) / total, 0.0, 0.0
+        scale, excess, slope = tl.load(ratio + row) / total, 0.0, 0.0
         for start in range(0, vocabulary, BLOCK):
             ids = start + tl.arange(0, BLOCK)
             block = tl.load(line + ids, mask=ids < vocabulary, other=-float("inf")).to(tl.float32)
             u = scale * tl.exp(block - top)
             excess += tl.sum(u - _log1p(u), 0)
-            bend += tl.sum(u * u / (1.0 + u), 0)
+            slope += tl.sum(u * u / (1.0 + u), 0)
         tl.store(excess_out + row, excess)
-        tl.store(bend_out + row, bend)
+        tl.store(slope_out + row, slope)
 
 
 @triton.jit
@@ -76,13 +76,13 @@ def _backward_pass(
 def row_sums(logits_TV: Tensor, at_x_T1: Tensor, ratio: Tensor | None) -> Sums:
     """The sums of each row, x and the mask taken out of it (T, V); ratio (T,)."""
     rows, vocabulary = logits_TV.shape
-    top, rest, total, excess, bend = logits_TV.new_empty(5, rows, 1, dtype=at_x_T1.dtype).unbind()
+    top, rest, total, excess, slope = logits_TV.new_empty(5, rows, 1, dtype=at_x_T1.dtype).unbind()
     if rows:
         _row_sums[(rows,)](
             logits_TV, logits_TV.stride(0), at_x_T1.contiguous(), top if ratio is None else ratio.contiguous(),
-            top, rest, total, excess, bend, vocabulary, HAS_RATIO=ratio is not None, BLOCK=BLOCK,
+            top, rest, total, excess, slope, vocabulary, HAS_RATIO=ratio is not None, BLOCK=BLOCK,
         )  # fmt: skip
-    return Sums(top, rest, total, None, None) if ratio is None else Sums(top, rest, total, excess, bend)
+    return Sums(top, rest, total, None, None) if ratio is None else Sums(top, rest, total, excess, slope)
 
 
 def backward_pass(
