@@ -83,3 +83,12 @@ def test_a_run_made_before_threads_were_written_down(tmp_path, monkeypatch) -> N
     (tmp_path / "engine.json").write_text("[]")
     with pytest.raises(InputError, match=r"engine\.json: must be an object"):
         decided_threads(tmp_path, 1)
+
+
+def test_the_processor_is_left_as_it_was() -> None:
+    """Denormal numbers are zero while a run trains, and numbers again behind it."""
+    tiny = torch.tensor(1e-40)
+    assert float(tiny * 1.0) != 0.0
+    with engine.prepared_processor():
+        assert float(tiny * 1.0) == 0.0
+    assert float(tiny * 1.0) != 0.0

@@ -15,7 +15,7 @@ from difflaw.ladder.cell import build_family
 from difflaw.ladder.plan import Cell, Plan
 from difflaw.model.transformer import Transformer
 from difflaw.training.config import RunConfig
-from difflaw.training.engine import prepare_processor
+from difflaw.training.engine import prepared_processor
 from difflaw.training.optimizer import build_optimizer
 from difflaw.training.threads import using_threads
 
@@ -55,8 +55,7 @@ def matmul_peak(precision: str = "float32", size: int = 768, seconds: float = 0.
 
 def estimate(plan: Plan, workers: int) -> Estimate:
     """Probe one step per distinct (rung, kind of family) and pack the cells onto ``workers``, longest first."""
-    prepare_processor()
-    with using_threads(1):
+    with prepared_processor(), using_threads(1):
         return _estimate(plan, workers)
 
 

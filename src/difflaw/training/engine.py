@@ -9,7 +9,8 @@ from __future__ import annotations
 import ctypes
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
@@ -118,13 +119,17 @@ def _began(folder: Path) -> dict[str, Any]:
     return found
 
 
+MMAP_MAX, TRIM_THRESHOLD, TOP_PAD = -4, -1, -2
+KEEPING_MALLOC = {MMAP_MAX: 0, TRIM_THRESHOLD: 2**31 - 1, TOP_PAD: 64 << 20}
+"""No buffers are given back between steps: fetching them again page by page costs a tenth to a third of a step."""
+USUAL_MALLOC = {MMAP_MAX: 65_536, TRIM_THRESHOLD: 128 << 10, TOP_PAD: 128 << 10}
+"""What glibc starts with."""
 ALIKE = 1 << 22
 """Entries of the attention mask up to which every pass brings one, so that all families share one compiled form."""
 
 
 def compiled_body(model: Transformer) -> Callable[..., Tensor]:
     """`Transformer.hidden` with its layers compiled; equal shapes share the code, in a process and through the disk."""
-    torch._dynamo.config.recompile_limit = SHAPES
     states = torch.compile(model.states)
 
     def hidden(z_BL: Tensor, attention: Tensor | None = None, positions: Tensor | None = None, **given: Any) -> Tensor:
@@ -135,22 +140,36 @@ def compiled_body(model: Transformer) -> Callable[..., Tensor]:
             mask = h_BLD.new_zeros((), dtype=torch.bool) if mask is None else mask
             mask = mask.expand(rows, 1, length, keys).contiguous()
             cos, sin = (table.expand(rows, 1, length, -1).contiguous() for table in (cos, sin))
-        return states(h_BLD, cos, sin, mask, condition)
+        with torch._dynamo.config.patch(recompile_limit=SHAPES):
+            return states(h_BLD, cos, sin, mask, condition)
 
     return hidden
 
 
+@contextmanager
+def prepared_processor() -> Iterator[None]:
+    """Denormal numbers are zero and freed memory is kept in this block (or decorated function); as before behind it."""
+    flushed = float(torch.tensor(1e-40) * 1.0) == 0.0
+    prepare_processor()
+    try:
+        yield
+    finally:
+        torch.set_flush_denormal(flushed)
+        _tune_malloc(USUAL_MALLOC)
+
+
 def prepare_processor() -> None:
-    """Treat denormal numbers as zero, which slow a step several times, and keep freed memory for the next step."""
+    """Treat denormal numbers as zero, which slow a step several times, and keep freed memory for the next step.
+
+    For programs of their own; a library call is `prepared_processor`.
+    """
     torch.set_flush_denormal(True)
-    keep_freed_memory()
+    _tune_malloc(KEEPING_MALLOC)
 
 
-@cache
-def keep_freed_memory() -> None:
-    """Ask glibc not to give buffers back between steps: fetching them again page by page costs a tenth to a third."""
+def _tune_malloc(settings: dict[int, int]) -> None:
+    """Set glibc's parameters of malloc, where that is the C library."""
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
     if mallopt is not None:
-        no_mapping, no_trimming, grow_by = (-4, 0), (-1, 2**31 - 1), (-2, 64 << 20)
-        for what in (no_mapping, no_trimming, grow_by):
-            mallopt(*what)
+        for parameter, value in settings.items():
+            mallopt(parameter, value)

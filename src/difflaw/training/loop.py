@@ -24,7 +24,7 @@ from difflaw.model.accounting import account
 from difflaw.model.transformer import Transformer
 from difflaw.training import checkpoint
 from difflaw.training.config import RunConfig
-from difflaw.training.engine import compiled_body, prepare_processor
+from difflaw.training.engine import compiled_body, prepared_processor
 from difflaw.training.optimizer import build_optimizer
 from difflaw.training.pace import FORWARD, Pace
 from difflaw.training.run_directory import RunDirectory
@@ -66,6 +66,7 @@ Evaluate = Callable[[Transformer, int], dict[str, Any]]
 """(model, step) → an evaluation record: ``bound``, ``standard_error``, … in nats per token."""
 
 
+@prepared_processor()
 def train(
     config: RunConfig,
     directory: RunDirectory,
@@ -84,7 +85,6 @@ def train(
 
     Raises Diverged when a loss is NaN or infinite, Orphaned when the parent is gone.
     """
-    prepare_processor()
     device = torch.device(execution.device)
     model = Transformer(config.model, causal=family.causal).initialise(config.seed).to(device)
     optimizer = build_optimizer(config, model)
