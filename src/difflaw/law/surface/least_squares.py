@@ -102,9 +102,13 @@ def _chunk(
     lows, highs = bounds
     count, p = theta.shape
     out = Solved(theta.copy(), np.full(count, math.inf), np.zeros(count, bool))
-    alive = np.arange(count)
+    alive: np.ndarray = np.arange(count)  # declared, since inferring numpy's types around the loop takes for ever
     plain = bool(np.isinf(d).all())
-    damping, straightness, calm = np.full(count, 1e-3), np.ones(count), np.zeros(count, int)
+    damping: np.ndarray = np.full(count, 1e-3)
+    straightness: np.ndarray = np.ones(count)
+    calm: np.ndarray = np.zeros(count, int)
+    score: np.ndarray | None
+    curve: np.ndarray | None
 
     def residual_of(t: np.ndarray) -> tuple[np.ndarray, tuple[np.ndarray, ...], np.ndarray]:
         model, parts = evaluate(form, t, x, z, log_floor)
@@ -126,27 +130,27 @@ def _chunk(
             score = h if weights is None else h * weights
             # Outside ±delta the loss is straight; a full share of IRLS curvature is safe but slow, less is Newton.
             curve = np.where(size > d, score * straightness[:, None], score)
-        weighted = jac if curve is None else jac * (curve[:, None, :] if curve.ndim == 2 else curve)
-        hessian = weighted @ jac.transpose(0, 2, 1)
-        pull = residual if score is None else residual * score
-        gradient = (jac @ pull[:, :, None])[:, :, 0]
-        held = ((theta <= lows) & (gradient > 0)) | ((theta >= highs) & (gradient < 0))
+        weighted: np.ndarray = jac if curve is None else jac * (curve[:, None, :] if curve.ndim == 2 else curve)
+        hessian: np.ndarray = weighted @ jac.transpose(0, 2, 1)
+        pull: np.ndarray = residual if score is None else residual * score
+        gradient: np.ndarray = (jac @ pull[:, :, None])[:, :, 0]
+        held: np.ndarray = ((theta <= lows) & (gradient > 0)) | ((theta >= highs) & (gradient < 0))
         if held.any():
             gradient = np.where(held, 0.0, gradient)
             hessian = np.where(held[:, :, None] | held[:, None, :], 0.0, hessian)
             hessian[:, diagonal, diagonal] += held
-        scale = hessian[:, diagonal, diagonal]
+        scale: np.ndarray = hessian[:, diagonal, diagonal]
         hessian[:, diagonal, diagonal] += damping[:, None] * (scale + 1e-12 * scale.sum(1, keepdims=True)) + 1e-300
         try:
-            change = np.linalg.solve(hessian, gradient[:, :, None])[:, :, 0]
+            change: np.ndarray = np.linalg.solve(hessian, gradient[:, :, None])[:, :, 0]
         except np.linalg.LinAlgError:
             change = np.stack([np.linalg.pinv(a) @ g for a, g in zip(hessian, gradient, strict=True)])
-        trial = np.clip(theta - change, lows, highs)
+        trial: np.ndarray = np.clip(theta - change, lows, highs)
         new_residual, new_parts, value = residual_of(trial)
-        better = value <= objective
-        gain = np.where(better, objective - value, 0.0)
+        better: np.ndarray = value <= objective
+        gain: np.ndarray = np.where(better, objective - value, 0.0)
         moved = np.abs(trial - theta).max(1)
-        small = (gain <= tolerance * objective) & better | (moved < 1e-12)
+        small: np.ndarray = (gain <= tolerance * objective) & better | (moved < 1e-12)
         calm = np.where(small, calm + 1, np.where(better, 0, calm))
         damping = np.where(better, np.maximum(damping / 8, 1e-14), damping * 6)
         straightness = np.where(better, np.maximum(straightness * 0.4, 0.02), np.minimum(straightness * 5, 1.0))
@@ -158,7 +162,7 @@ def _chunk(
             residual[better] = new_residual[better]
             for old, new in zip(parts, new_parts, strict=True):
                 old[better] = new[better]
-        done = (calm >= 2) | (damping > 1e13) | (objective <= 1e-28)
+        done: np.ndarray = (calm >= 2) | (damping > 1e13) | (objective <= 1e-28)
         if done.any():
             left = alive[done]
             out.theta[left], out.objective[left], out.settled[left] = theta[done], objective[done], True
