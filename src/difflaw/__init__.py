@@ -1,8 +1,8 @@
 """difflaw measures how discrete diffusion language models scale, on your data."""
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from difflaw.lazy import lazy_names
 from difflaw.version import __version__
 
 if TYPE_CHECKING:
@@ -77,15 +77,4 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module 'difflaw' has no attribute {name!r}")
-    module, colon, inner = _HOME[name].partition(":")
-    home = import_module(f"difflaw.{module}")
-    found = home if colon and not inner else getattr(home, inner or name)
-    globals()[name] = found
-    return found
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *_HOME})
+__getattr__, __dir__ = lazy_names(__name__, _HOME)

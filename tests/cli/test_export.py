@@ -47,7 +47,7 @@ def test_refusals(make_run, difflaw_here, tmp_path) -> None:
         ((tmp_path / "nowhere", tmp_path / "out"), "no such folder"),
         ((run, tmp_path / "full"), "is not empty"),
         ((run, tmp_path / "out", "--shard-size", "big"), "shard size 'big'"),
-        ((run, tmp_path / "out", "--dtype", "int8"), "dtype 'int8': use auto"),
+        ((run, tmp_path / "out", "--dtype", "int8"), "'int8' is not one of 'auto', 'float32'"),
     ):
         outcome = difflaw_here("export", *arguments)
         assert outcome.code == 2, arguments

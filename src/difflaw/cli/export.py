@@ -8,15 +8,15 @@ from typing import Annotated, Any
 
 import typer
 
-from difflaw.cli.options import Cache, Json, Threads
+from difflaw.cli.options import Cache, Dtype, Json, Threads
 
 
 def export(
     run: Annotated[Path, typer.Argument(help="A run directory, or one of its checkpoints/step-N.")],
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder to write; must be new or empty.")],
     dtype: Annotated[
-        str, typer.Option("--dtype", help="auto (as trained, every bit kept), float32 or bfloat16.")
-    ] = "auto",
+        Dtype, typer.Option("--dtype", help="Number type of the weights; auto: as trained, every bit kept.")
+    ] = Dtype.AUTO,
     shard_size: Annotated[
         str, typer.Option("--shard-size", metavar="SIZE", help="Split weights into files of at most this size.")
     ] = "5GB",
@@ -30,7 +30,7 @@ def export(
     from difflaw.training.threads import using_threads
 
     with using_threads(threads or 1):  # it reads, converts and writes: the disk's work
-        done = write(run, folder, dtype=dtype, shard_size=shard_size, cache=cache)  # type: ignore[arg-type]
+        done = write(run, folder, dtype=dtype.value, shard_size=shard_size, cache=cache)
     if not done.has_tokenizer:
         print(f"difflaw: {folder}: written without a tokenizer{_why(done.info)}", file=sys.stderr)
     if json_:

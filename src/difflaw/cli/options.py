@@ -30,6 +30,14 @@ Threads = Annotated[
 ]
 
 
+class Dtype(StrEnum):
+    """Number type of weights."""
+
+    AUTO = "auto"
+    FLOAT32 = "float32"
+    BFLOAT16 = "bfloat16"
+
+
 class Compile(StrEnum):
     """Whether steps are compiled."""
 

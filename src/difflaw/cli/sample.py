@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from difflaw.cli.options import Cache, Json, Threads
+from difflaw.cli.options import Cache, Dtype, Json, Threads
 
 
 def sample(
@@ -37,7 +37,7 @@ def sample(
         list[str] | None,
         typer.Option("--option", metavar="KEY=VALUE", help="An option of the sampler, e.g. eta=0.02; repeatable."),
     ] = None,
-    dtype: Annotated[str, typer.Option("--dtype", help="auto, float32 or bfloat16.")] = "auto",
+    dtype: Annotated[Dtype, typer.Option("--dtype", help="Number type of the weights; auto: as stored.")] = Dtype.AUTO,
     watch: Annotated[bool, typer.Option("--watch", help="Show the text denoise in the terminal.")] = False,
     delay: Annotated[float, typer.Option("--delay", min=0.0, help="Seconds between steps under --watch.")] = 0.03,
     stream: Annotated[bool, typer.Option("--stream", help="Print text as soon as its block is finished.")] = False,
@@ -79,7 +79,7 @@ def sample(
         "seed": seed,
         **_options(option or []),
     }
-    model = load(checkpoint, dtype=dtype, cache=cache)  # type: ignore[arg-type]
+    model = load(checkpoint, dtype=dtype.value, cache=cache)
     texts = infill or prompt or ([""] if model.tokenizer is not None else [[]])
 
     def pieces() -> Pieces:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from difflaw.families.registry import FAMILIES, accepts, aliases, check, get, names, register, resolve
+from difflaw.lazy import lazy_names
 
 if TYPE_CHECKING:
     from difflaw.families.autoregressive import Autoregressive
@@ -51,7 +51,4 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _CLASSES:
-        raise AttributeError(f"module 'difflaw.families' has no attribute {name!r}")
-    return getattr(import_module(f"difflaw.families.{_CLASSES[name]}"), name)
+__getattr__, __dir__ = lazy_names(__name__, _CLASSES)
