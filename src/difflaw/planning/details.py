@@ -115,7 +115,8 @@ def _batch(law: Forecast, sized: Sized, tokens: float) -> tuple[float, list[Deri
         raise InputError(f"{law.origin}: has no batch law for {law.family}")
     values = {"tokens": tokens, "flops": sized.flops_per_token * tokens, "params": sized.params}
     value = law.batch(**values)
-    derived = [Derived("batch_tokens", value, f"{law.batch.formula} at D = {short_count(tokens)}", law.batch.source)]
+    text = f"{law.batch.formula} at D = {short_count(tokens)}" if law.batch.exponents else law.batch.formula
+    derived = [Derived("batch_tokens", value, text, law.batch.source)]
     pooled = law.pooled_batch
     if pooled is not None and pooled is not law.batch:
         text = f"{pooled.formula}, all noise types together (not used)"
@@ -130,6 +131,8 @@ def _rate(
     if law.lr is None:
         return None, []
     value = law.lr(batch_tokens=per_step, tokens=tokens, flops=flops, params=sized.params)
+    if not law.lr.exponents:  # one rate for all runs of a ladder
+        return value, [Derived("lr", value, f"{law.lr.formula}, CompleteP's base rate", law.lr.source)]
     text = f"{law.lr.formula} at B = {short_count(per_step)}"
     text += ", CompleteP's base rate" if law.batch_curvature is None else ", counted as in the fitted table"
     if law.family in AUTOREGRESSIVE and law.batch_curvature is None:
