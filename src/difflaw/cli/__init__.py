@@ -17,7 +17,8 @@ def main() -> None:
     from difflaw.errors import InputError
 
     # typer brings a copy of click of its own from some version on; its public exceptions lead to either
-    of_the_command_line = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")
+    bases = [c for c in typer.BadParameter.__mro__ if issubclass(c, Exception)]
+    of_the_command_line: type[Exception] = next(c for c in bases if c.__name__ == "ClickException")
     try:
         code = app(prog_name="difflaw", standalone_mode=False)
     except InputError as error:
