@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from tests.cli.test_fit import planted
+from tests.law.test_odds import ladder
 
 
 def test_published_plan_as_json(difflaw):
@@ -89,6 +90,14 @@ def test_next_cells_of_a_table(difflaw, tmp_path):
     refused(difflaw("plan", "next", "--flops", "3e18"), "LADDER")
     refused(difflaw("plan", "next", tmp_path / "t.csv", "--flops", "-1"), "--flops")
     refused(difflaw("plan", "next", tmp_path, "--flops", "1e18"), "ladder.json")
+
+
+def test_odds_are_those_of_the_fitted_laws(difflaw, tmp_path):
+    ladder().to_csv(tmp_path / "t.csv", index=False)
+    assert difflaw("fit", tmp_path / "t.csv", "-o", tmp_path / "laws").code == 0
+    for standing in json.loads((tmp_path / "laws/laws.json").read_text())["standings"]:
+        ask = ("plan", "--flops", repr(standing["flops"]), "--runs", tmp_path / "t.csv", "--json")
+        assert json.loads(difflaw(*ask).out)["odds"] == standing["families"]
 
 
 def test_odds_of_the_families(difflaw, tmp_path):

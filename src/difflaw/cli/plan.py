@@ -113,7 +113,10 @@ def plan(
         from difflaw.law.odds import fit_odds
         from difflaw.law.surface.joint import standings_text
 
-        fitted, budget = fit_odds(read_runs(runs)[0]), flops if flops is not None else plans[0].flops
+        table, described = read_runs(runs)
+        # A ladder's report is fitted at the ladder's own budgets.
+        fitted = fit_odds(table, budgets=described["config"]["budgets"] or None if described else None)
+        budget = flops if flops is not None else plans[0].flops
         odds = list(fitted.at(budget))
         lines = standings_text(odds, budget, fitted.joint)
     if json_:
