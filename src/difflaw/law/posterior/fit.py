@@ -1,0 +1,251 @@
+"""From rows to the averaged law: every form sampled, weighted by its evidence, and drawn from in that proportion."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from difflaw.law.posterior.importance import Sample, sample
+from difflaw.law.posterior.likelihood import LN_MOST_GROWTH, Rows, sound
+from difflaw.law.posterior.model import NOTHING, ln_loss, where
+from difflaw.law.posterior.modes import Mode, Problem, find_modes
+from difflaw.law.posterior.posterior import Posterior, Suspect, interior
+from difflaw.law.posterior.prior import INTERACTION_ODDS, prior_of
+from difflaw.law.surface.size_effect import size_effect, size_groups
+
+DRAWS = 1000
+MOST_ROWS = 2_500
+"""Rows used; of more, this many evenly spaced ones: their noise has long ceased to matter."""
+SUSPECT = 0.5
+"""Runs less likely than this to be sound are named."""
+OFF = 4.0
+"""Runs further than this many standard deviations of the noise near the target are named too."""
+FEWEST = 6
+
+
+@dataclass(frozen=True)
+class Columns:
+    """The rows of one family as arrays of shape (n,); ``unique`` and ``runs`` where the table has them."""
+
+    params: np.ndarray
+    tokens: np.ndarray
+    loss: np.ndarray
+    flops: np.ndarray
+    runs: np.ndarray
+    unique: np.ndarray | None = None
+
+    def __len__(self) -> int:
+        return len(self.loss)
+
+    def at(self, index: np.ndarray) -> Columns:
+        """Some of the rows."""
+        unique = None if self.unique is None else self.unique[index]
+        rest = (c[index] for c in (self.params, self.tokens, self.loss, self.flops, self.runs))
+        return Columns(*rest, unique)
+
+
+def columns(
+    params: Sequence[float] | np.ndarray,
+    tokens: Sequence[float] | np.ndarray,
+    loss: Sequence[float] | np.ndarray,
+    *,
+    flops: Sequence[float] | np.ndarray | None = None,
+    runs: Sequence[str] | np.ndarray | None = None,
+    unique: Sequence[float] | np.ndarray | None = None,
+) -> Columns:
+    """Columns in an order that the file's does not change; without ``flops`` 6·N·D, without ``runs`` one a row."""
+    n, d, y = (np.asarray(v, float) for v in (params, tokens, loss))
+    c = 6 * n * d if flops is None else np.asarray(flops, float)
+    names = np.array([f"row {i + 1}" for i in range(len(n))]) if runs is None else np.asarray(runs, str)
+    order = np.lexsort((names, c, y, d, n))
+    found = Columns(n[order], d[order], y[order], c[order], names[order])
+    if unique is None:
+        return found
+    return Columns(found.params, found.tokens, found.loss, found.flops, found.runs, np.asarray(unique, float)[order])
+
+
+def fit_posterior(
+    rows: Columns,
+    *,
+    forms: Sequence[str] = ("additive", "interaction"),
+    entropy: float | None = None,
+    shared: tuple[np.ndarray, np.ndarray] | None = None,
+    draws: int = DRAWS,
+    seed: int = 0,
+) -> Posterior:
+    """Draws of one family's law, averaged over forms (docs/derivations.md#averaged).
+
+    Args:
+        rows: from `columns`.
+        forms: "additive", "interaction" or both.
+        entropy: known entropy of the text, nats per token: the floor is not below it.
+        shared: what other families say of (ln alpha, ln beta, ln E), mean and precision.
+        draws: how many.
+        seed: same seed and rows, same draws.
+    """
+    used = rows
+    if len(rows) > MOST_ROWS:
+        used = rows.at(np.linspace(0, len(rows) - 1, MOST_ROWS).round().astype(int))
+    repeated = used.unique is not None and bool((used.tokens > 1.01 * used.unique).any())
+    centre = _centre(used, repeated)
+    floor = -math.inf if entropy is None else math.log(entropy)
+    prepared = _rows(used, centre, repeated)
+    level = float(prepared.y.mean())
+
+    def problem(form: str, data: Rows) -> Problem:
+        prior = prior_of(level, interaction=form == "interaction", repeated=repeated, floor=floor, shared=shared)
+        return Problem(data, prior)
+
+    modes = {form: find_modes(problem(form, prepared)) for form in forms}
+    likely = max(forms, key=lambda form: modes[form][0].density - 3.0 * (form == "interaction"))
+    shares = _shares(problem(likely, prepared), modes[likely][0], used)
+    if shares.min() < 0.95:
+        prepared = Rows(prepared.at, prepared.y, prepared.height, shares)
+        modes = {form: find_modes(problem(form, prepared), modes[form]) for form in forms}
+    rng = np.random.default_rng(seed)
+    found: dict[str, Sample] = {}
+    odds: dict[str, float] = {}
+    for form in forms:
+        own = problem(form, prepared)
+        found[form] = sample(own.density, [(m.place, m.spread) for m in modes[form]], rng)
+        share = (INTERACTION_ODDS if form == "interaction" else 1 - INTERACTION_ODDS) if len(forms) > 1 else 1.0
+        odds[form] = found[form].ln_evidence + math.log(share)
+    top = max(odds.values())
+    total = sum(math.exp(v - top) for v in odds.values())
+    probabilities = {form: math.exp(v - top) / total for form, v in odds.items()}
+    theta, noise, growth = _drawn(problem, prepared, found, probabilities, 2 * draws, rng)
+    return _posterior(used, prepared, centre, (theta, noise, growth), probabilities, found, draws, repeated, len(rows))
+
+
+def _centre(used: Columns, repeated: bool) -> tuple[float, float, float]:
+    ln_n, ln_d = np.log(used.params), np.log(used.tokens)
+    ratio = 0.0
+    if repeated and used.unique is not None:
+        ratio = float((ln_n - np.log(np.minimum(used.unique, used.tokens))).mean())
+    return float(ln_n.mean()), float(ln_d.mean()), ratio
+
+
+def _rows(used: Columns, centre: tuple[float, float, float], repeated: bool) -> Rows:
+    y = np.log(used.loss)
+    at = where(used.params, used.tokens, centre, used.unique if repeated else None)
+    return Rows(at, y, np.maximum(y - y.min(), 0.0), np.ones(len(y)))
+
+
+def _shares(problem: Problem, mode: Mode, used: Columns) -> np.ndarray:
+    """How much of an observation each row is: rows of a run, or of a size, that share an error count for less.
+
+    m rows with an error correlated by rho tell as much of their mean as m/(1 + (m - 1)·rho) independent ones (Kish's
+    design effect), so each counts 1/(1 + (m - 1)·rho).
+    """
+    theta = problem.natural(mode.place[None])
+    residual = ln_loss(theta, problem.rows.at)[0] - problem.rows.y
+    noise, growth = float(mode.place[-2]), math.exp(min(float(mode.place[-1]), LN_MOST_GROWTH))
+    standard = np.clip(residual * np.exp(-(noise + growth * problem.rows.height)), -4, 4)
+    out = np.ones(len(used))
+    names, run = np.unique(used.runs, return_inverse=True)
+    several = np.bincount(run)
+    if len(names) < len(used):
+        # Moments: the covariance of pairs within a run over the variance.
+        pairs = float((several * (several - 1)).sum())
+        within = float((np.bincount(run, standard) ** 2).sum() - (standard**2).sum())
+        rho = min(max(within / pairs / float((standard**2).mean()), 0.0), 1.0) if pairs else 0.0
+        out /= 1 + (several[run] - 1) * rho
+    groups = size_groups(np.log(used.params))
+    effect = size_effect(_slopes(problem, mode), standard, groups)
+    if effect.detected:
+        rho = effect.between_sd**2 / (effect.between_sd**2 + effect.within_sd**2)
+        runs_of_size = np.bincount(groups, out)
+        out /= 1 + np.maximum(runs_of_size[groups] - 1, 0) * rho
+    return out
+
+
+def _slopes(problem: Problem, mode: Mode) -> np.ndarray:
+    """Derivatives of the standardised ln loss by the surface's coordinates, (n, k)."""
+    k = len(problem.free)
+    side = np.concatenate([1e-4 * np.eye(k), np.zeros((k, 2))], axis=1)
+    moved = ln_loss(problem.natural(np.concatenate([mode.place + side, mode.place - side])), problem.rows.at)
+    growth = math.exp(min(float(mode.place[-1]), LN_MOST_GROWTH))
+    return ((moved[:k] - moved[k:]) / 2e-4 * np.exp(-growth * problem.rows.height)).T
+
+
+def _drawn(
+    problem: object,
+    rows: Rows,
+    found: dict[str, Sample],
+    probabilities: dict[str, float],
+    count: int,
+    rng: np.random.Generator,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(theta (count, 12), ln noise, ln growth): systematic resampling of all forms' weighted points."""
+    theta, noise, growth, weight = [], [], [], []
+    for form, one in found.items():
+        theta.append(problem(form, rows).natural(one.points))  # type: ignore[operator]
+        noise.append(one.points[:, -2])
+        growth.append(one.points[:, -1])
+        weight.append(one.weights * probabilities[form])
+    cumulative = np.cumsum(np.concatenate(weight))
+    pick = np.searchsorted(cumulative, (rng.random() + np.arange(count)) / count * cumulative[-1])
+    pick = rng.permutation(np.minimum(pick, len(cumulative) - 1))
+    return np.concatenate(theta)[pick], np.concatenate(noise)[pick], np.concatenate(growth)[pick]
+
+
+def _posterior(
+    used: Columns,
+    rows: Rows,
+    centre: tuple[float, float, float],
+    drawn: tuple[np.ndarray, np.ndarray, np.ndarray],
+    probabilities: dict[str, float],
+    found: dict[str, Sample],
+    draws: int,
+    repeated: bool,
+    total: int,
+) -> Posterior:
+    theta, noise, growth = drawn
+    sizes = np.unique(np.stack([used.params, used.flops / used.tokens], 1).round(12), axis=0)
+    if len(sizes) > 400:
+        sizes = sizes[np.linspace(0, len(sizes) - 1, 400).round().astype(int)]
+    ln_c = np.log(used.flops)
+    out = Posterior(
+        theta=theta,
+        ln_noise=noise,
+        centre=centre,
+        forms=probabilities,
+        effective_draws=float(min(1 / sum(probabilities[f] ** 2 / s.size for f, s in found.items()), len(theta))),
+        rows=total,
+        runs=len(np.unique(used.runs)),
+        independent=float(rows.weight.sum()),
+        sizes=sizes,
+        budgets=(float(np.exp(ln_c.min())), float(np.exp(ln_c.max()))),
+        params_range=(float(used.params.min()), float(used.params.max())),
+        tokens_range=(float(used.tokens.min()), float(used.tokens.max())),
+        loss_range=(float(used.loss.min()), float(used.loss.max())),
+        repeated=repeated,
+        suspects=_suspects(used, rows, theta, noise, growth),
+    )
+    # Draws whose loss has no lowest point in size, at the largest budget or ten times it, say nothing of a best size.
+    good = interior(out, out.budgets[1]) & interior(out, 10 * out.budgets[1])
+    out = out.with_draws(np.flatnonzero(good)[:draws] if good.mean() > 0.2 else np.arange(draws))
+    return out.with_interior(float(good.mean()))
+
+
+def _suspects(
+    used: Columns, rows: Rows, theta: np.ndarray, noise: np.ndarray, growth: np.ndarray
+) -> tuple[Suspect, ...]:
+    """Runs that are hardly sound, or far off by the noise near the target; the worst first."""
+    some = slice(0, min(len(theta), 200))
+    residual = rows.y - np.median(ln_loss(np.maximum(theta[some], NOTHING), rows.at), axis=0)
+    ln_sd, kappa = float(np.median(noise)), float(np.median(np.exp(np.minimum(growth, LN_MOST_GROWTH))))
+    good = sound(residual, ln_sd, kappa, rows.height)
+    off = np.abs(residual) * math.exp(-ln_sd)
+    odd = np.flatnonzero((good < SUSPECT) | ((off > 3 * OFF) & (np.abs(residual) > 0.03)))
+    odd = odd[np.argsort(-off[odd], kind="stable")]
+    return tuple(
+        Suspect(
+            str(used.runs[i]), float(used.params[i]), float(used.tokens[i]), float(used.loss[i]),
+            float(math.expm1(residual[i])), float(good[i]),
+        )
+        for i in odd
+    )  # fmt: skip

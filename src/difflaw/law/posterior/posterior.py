@@ -1,0 +1,149 @@
+"""`Posterior`: draws of one family's law, and everything that is asked of them: losses, best sizes, exponents."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from difflaw.law.interpolation import prolonged
+from difflaw.law.posterior.model import ln_loss, where
+
+BELOW, ABOVE, STEPS = 3.4, 5.3, 160
+"""The best size is sought between these many logarithms below the smallest and above the largest size run."""
+
+
+@dataclass(frozen=True)
+class Suspect:
+    """A run that lies off its family's law: misread, diverged or badly tuned."""
+
+    run: str
+    params: float
+    tokens: float
+    loss: float
+    off: float
+    """Loss over the law's, less one."""
+    sound: float
+    """Probability that its error is the usual one."""
+
+
+@dataclass(frozen=True)
+class Best:
+    """The best size of a budget by every draw: ln N, ln of FLOPs per token, ln loss, shape (R,)."""
+
+    ln_params: np.ndarray
+    ln_flops_per_token: np.ndarray
+    ln_loss: np.ndarray
+    flops: float
+
+    @property
+    def ln_tokens(self) -> np.ndarray:
+        """ln D = ln C - ln M."""
+        return math.log(self.flops) - self.ln_flops_per_token
+
+
+@dataclass(frozen=True)
+class Posterior:
+    """Draws of a law: natural parameters (R, 12) and ln noise (R,), the same for whoever asks.
+
+    Sizes N are in the table's count of parameters, C in its count of FLOPs; ``sizes`` relates the two.
+    """
+
+    theta: np.ndarray
+    ln_noise: np.ndarray
+    """ln of the standard deviation of ln loss of one run near the lowest losses."""
+    centre: tuple[float, float, float]
+    forms: Mapping[str, float]
+    """Probability of each form."""
+    effective_draws: float
+    rows: int
+    runs: int
+    independent: float
+    """Rows, those that share an error counted for what they add."""
+    sizes: np.ndarray
+    """(params, FLOPs per token) of the sizes that were run, shape (k, 2), increasing."""
+    budgets: tuple[float, float]
+    """Smallest and largest FLOPs fitted."""
+    params_range: tuple[float, float]
+    tokens_range: tuple[float, float]
+    loss_range: tuple[float, float]
+    repeated: bool
+    suspects: tuple[Suspect, ...] = ()
+    with_minimum: float = 1.0
+    """Share of draws whose loss has a lowest point in size at the largest budget and at ten times it."""
+
+    def with_draws(self, index: np.ndarray) -> Posterior:
+        """The same law with some of its draws."""
+        return replace(self, theta=self.theta[index], ln_noise=self.ln_noise[index])
+
+    def with_interior(self, share: float) -> Posterior:
+        """The same law with `with_minimum`."""
+        return replace(self, with_minimum=share)
+
+    def ln_loss(
+        self, params: np.ndarray | float, tokens: np.ndarray | float, unique: np.ndarray | float | None = None
+    ) -> np.ndarray:
+        """Ln loss of every draw, shape (R, n), at sizes and tokens of shape (n,), and different tokens where known."""
+        n, d = np.broadcast_arrays(np.atleast_1d(params), np.atleast_1d(tokens))
+        u = None if unique is None or not self.repeated else np.broadcast_to(np.atleast_1d(unique), n.shape)
+        return ln_loss(self.theta, where(n, d, self.centre, u))
+
+    def noise(self) -> np.ndarray:
+        """Standard deviation of ln loss of a new run, by draw, shape (R,)."""
+        return np.exp(self.ln_noise)
+
+    def flops_per_token(self, ln_params: np.ndarray) -> np.ndarray:
+        """ln M of ln N, as the table's own sizes relate the two (straight between them in logarithms)."""
+        known = np.log(self.sizes)
+        params, index = np.unique(known[:, 0].round(9), return_inverse=True)
+        per_token = np.bincount(index, known[:, 1]) / np.bincount(index)
+        ratio = per_token - params
+        if float(np.ptp(ratio)) < 1e-3:
+            return ln_params + float(ratio.mean())
+        return prolonged(ln_params, *_joined(params, per_token))
+
+    def params_of(self, ln_flops_per_token: np.ndarray) -> np.ndarray:
+        """ln N of ln M: the inverse of `flops_per_token`, which grows."""
+        low, high = math.log(self.params_range[0]) - 12, math.log(self.params_range[1]) + 16
+        grid = np.linspace(low, high, 2000)
+        return np.interp(ln_flops_per_token, self.flops_per_token(grid), grid)
+
+    def best(self, flops: float) -> Best:
+        """The best size of a budget by every draw."""
+        sizes = self._grid()
+        ln_m = self.flops_per_token(sizes)
+        values = self.ln_loss(np.exp(sizes), np.exp(math.log(flops) - ln_m))
+        at = first_lowest(values)
+        rows = np.arange(len(values))
+        before, here, after = values[rows, at - 1], values[rows, at], values[rows, at + 1]
+        bend = np.maximum(before - 2 * here + after, 1e-15)
+        off = np.clip(0.5 * (before - after) / bend, -1.0, 1.0)
+        ln_n = sizes[at] + off * (sizes[1] - sizes[0])
+        return Best(ln_n, self.flops_per_token(ln_n), here - 0.25 * (before - after) * off, flops)
+
+    def _grid(self) -> np.ndarray:
+        return np.linspace(math.log(self.params_range[0]) - BELOW, math.log(self.params_range[1]) + ABOVE, STEPS)
+
+
+def _joined(params: np.ndarray, per_token: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Sizes closer than 2 % become one, since a slope between them would be noise."""
+    group = np.cumsum(np.concatenate([[0], np.diff(params) > 0.02]))
+    count = np.bincount(group)
+    return np.bincount(group, params) / count, np.bincount(group, per_token) / count
+
+
+def first_lowest(values: np.ndarray) -> np.ndarray:
+    """Index of the first lowest point along each row (R, n), at least one from either end."""
+    rises = values[:, 1:] > values[:, :-1]
+    at = np.where(rises.any(1), rises.argmax(1), values.shape[1] - 2)
+    return np.clip(at, 1, values.shape[1] - 2)
+
+
+def interior(post: Posterior, flops: float) -> np.ndarray:
+    """Whether each draw's loss has a lowest point in size at a budget, well inside the sizes searched."""
+    sizes = post._grid()
+    values = post.ln_loss(np.exp(sizes), np.exp(math.log(flops) - post.flops_per_token(sizes)))
+    at = first_lowest(values)
+    return (at > 2) & (at < len(sizes) - 4)
