@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from difflaw.api.fits import fit
     from difflaw.api.ladders import Ladder, run_ladder
     from difflaw.api.plans import Plans, plan
+    from difflaw.api.predictions import predict
     from difflaw.api.runs import Run, train
     from difflaw.errors import InputError
     from difflaw.evaluate.text import TextBound, bound
@@ -27,6 +28,7 @@ _HOME = {
     "fit": "api.fits",
     "Laws": "law.document",
     "plan": "api.plans",
+    "predict": "api.predictions",
     "Plans": "api.plans",
     "published": "law.published:published_set",
     "train": "api.runs",
@@ -71,6 +73,7 @@ __all__ = [
     "generate",
     "load",
     "plan",
+    "predict",
     "published",
     "run_ladder",
     "train",

@@ -27,6 +27,7 @@ def fit(
     known_entropy: float | None = None,
     intervals: Method = "auto",
     noise_sd: float | None = None,
+    hold_out: bool = False,
     delta: float | None = None,
     within: float | None = None,
     max_loss: float | None = None,
@@ -51,10 +52,11 @@ def fit(
         params_convention: how parameters were counted (`difflaw.conventions`); where the table does not say.
         flops_convention: how FLOPs were counted; likewise.
         budgets: FLOPs to slice at; default the table's column ``budget``, else found.
-        form: of the surface: free, zero, tied, kaplan, fixed, at-most, at-least; default by hold-out.
+        form: of the surface: free, zero, tied, kaplan, fixed, at-most, at-least; default an average of forms.
         known_entropy: of the text, nats per token: the floor is not below it.
         intervals: method of the surface's intervals (`difflaw.law.surface.METHODS`).
         noise_sd: with ``intervals="parametric"``: standard deviation of ln loss between seeds.
+        hold_out: also judge additive surfaces by forecasts of the larger runs from the smaller.
         delta: Huber delta of the surface; default from its residuals.
         within: fit the surface only to sizes within this factor of the best one.
         max_loss: leave out rows with a higher loss (nats per token); each is listed as excluded.
@@ -76,6 +78,7 @@ def fit(
         entropy=known_entropy,
         method=intervals,
         noise_sd=noise_sd,
+        hold_out=hold_out,
         delta=delta,
         within=within,
         first_paper=first_paper,

@@ -54,7 +54,9 @@ def fit(
     budget: Annotated[
         list[float] | None, typer.Option("--budget", help="FLOPs to slice at; may be given several times.")
     ] = None,
-    form: Annotated[Form | None, typer.Option(help="Form of the surface; default: by hold-out.")] = None,
+    form: Annotated[
+        Form | None, typer.Option(help="Form of the surface; default: additive and interaction, averaged.")
+    ] = None,
     known_entropy: Annotated[
         float | None,
         typer.Option(help="Entropy of the text, nats per token: E is not below it (--form fixed: E is it)."),
@@ -66,6 +68,9 @@ def fit(
     noise_sd: Annotated[
         float | None, typer.Option(help="With --intervals parametric: sd of ln loss between seeds, such as 0.002.")
     ] = None,
+    hold_out: Annotated[
+        bool, typer.Option("--hold-out", help="Also judge additive surfaces by forecasts of the larger runs.")
+    ] = False,
     delta: Annotated[
         float | None, typer.Option(help="Huber delta of the surface (literature: 1e-3); default from its residuals.")
     ] = None,
@@ -103,7 +108,7 @@ def fit(
     seed: Annotated[int, typer.Option(help="Of every resampling: same seed, same numbers.")] = 0,
     json_: Json = False,
 ) -> None:
-    """Fit isoFLOP profiles, compute-optimal laws and a surface; print exponents with intervals."""
+    """Best size, tokens and loss at the largest budget and ten times it, how sure, and the laws behind them."""
     from difflaw.api.fits import fit as fit_laws
 
     columns = {
@@ -131,6 +136,7 @@ def fit(
         known_entropy=known_entropy,
         intervals=intervals.value,
         noise_sd=noise_sd,
+        hold_out=hold_out,
         delta=delta,
         within=within,
         max_loss=max_loss,
@@ -164,11 +170,16 @@ def _pair(text: str) -> tuple[str, str]:
 
 
 def _show(laws: Laws, checklist: bool) -> None:
-    from difflaw.cli.laws_table import print_forecasts, print_laws, print_surfaces
+    from difflaw.cli.laws_table import print_answers, print_laws, print_surfaces
+    from difflaw.law.summary import summary, warnings_in_order
 
+    for line in summary(laws):
+        typer.echo(line)
+    print_answers(laws)
     print_laws(laws)
     print_surfaces(laws)
-    print_forecasts(laws)
+    for line in warnings_in_order(laws):
+        typer.echo(f"! {line}")
     for line in laws.reading:
         typer.echo(f"- {line}")
     for line in laws.extras.missing if laws.extras else ():

@@ -1,10 +1,10 @@
-"""The tables of laws as people read them in a terminal: exponents, surfaces, forecasts with their three intervals."""
+"""The tables of laws as people read them in a terminal: answers, exponents and surfaces, with their intervals."""
 
 from __future__ import annotations
 
 from difflaw.formatting import flops as in_flops
 from difflaw.formatting import short_count
-from difflaw.law.results import FamilyLaws, FittedFamilies, Interval, PowerLaw, Surface
+from difflaw.law.results import Estimate, FamilyLaws, FittedFamilies, Interval, PowerLaw, Surface
 
 
 def _exponent(law: PowerLaw | None) -> str:
@@ -27,7 +27,8 @@ def _row(family: FamilyLaws) -> list[str]:
     ]
 
 
-def _print(title: str, headings: tuple[str, ...], rows: list[list[str]]) -> None:
+def print_rows(title: str, headings: tuple[str, ...], rows: list[list[str]]) -> None:
+    """A table on standard output."""
     from rich import box
     from rich.console import Console
     from rich.table import Table
@@ -46,7 +47,7 @@ def print_laws(laws: FittedFamilies) -> None:
     """Exponents with intervals, one line a family, on standard output."""
     headings = ("family", "minima", "N* ∝ C^", "D* ∝ C^", "L* ∝ C^", "L* ∝ D*^")
     rows = [_row(family) for family in laws.families.values()]
-    _print("Exponents of the compute-optimal laws, 95 % intervals", headings, rows)
+    print_rows("Exponents of the compute-optimal laws, 95 % intervals", headings, rows)
     print(f"params: {laws.params_convention}; FLOPs: {laws.flops_convention}; loss: nats per token; minima: budgets")
     print("whose best size lies inside the ladder. What the intervals are for stands in laws.json and the report.")
 
@@ -78,30 +79,38 @@ def print_surfaces(laws: FittedFamilies) -> None:
     if not known:
         return
     names = ("form", "E", "A", "B", "alpha", "beta", "a in N* ∝ C^a", "residual of ln L")
-    names = (*names, "unseen runs in 95 % (one run)", "  the same without widening")
+    if any(f.hold_out for f, _ in known):
+        names = (*names, "unseen runs in 95 % (one run)", "  the same without widening")
     columns = [_surface_cells(*pair) for pair in known]
     rows = [[name, *(column[i] for column in columns)] for i, name in enumerate(names)]
-    _print(
+    print_rows(
         "Surface L = E + A/N^alpha + B/D^beta, 95 % intervals for the law", ("", *(f.family for f, _ in known)), rows
     )
-    for family, s in known:
-        print(f"{family.family}: form '{s.form}': {family.form_reason}")
 
 
-def print_forecasts(laws: FittedFamilies) -> None:
-    """Best size and loss at the largest budget and ten times further, with the three kinds of intervals."""
+def print_answers(laws: FittedFamilies) -> None:
+    """Best size, tokens and loss at the largest budget and ten times further, with intervals for law and one run."""
     rows = []
-    for family in laws.families.values():
-        for best in family.forecasts:
-            f = best.forecast
-            size = short_count(best.params)
-            if best.params_interval is not None:
-                size += f" [{short_count(best.params_interval.low)}, {short_count(best.params_interval.high)}]"
-            rows.append(
-                [family.family, in_flops(best.flops), size, short_count(best.tokens), f"{f.loss:.4f}"]
-                + [_ends(interval).strip() or "-" for interval in (f.mean, f.run)]
-            )
+    for name, family in laws.families.items():
+        given = family.answer
+        for at in (given.largest, given.ten_times) if given is not None else ():
+            if at is None:
+                continue
+            loss = at.loss
+            shown = ["-"] * 3
+            if loss is not None:
+                law, run = (f"[{low:.4f}, {high:.4f}]" for low, high in (loss.law, loss.run))
+                shown = [f"{loss.estimate:.4f}", law, run]
+            exponent = given.params_exponent if given is not None else None
+            power = "-" if exponent is None else f"{exponent.estimate:.3f} [{exponent.low:.3f}, {exponent.high:.3f}]"
+            rows.append([name, power, in_flops(at.flops), _counted(at.params), _counted(at.tokens), *shown])
     if not rows:
         return
-    headings = ("family", "budget", "N* [95 % for the law]", "D*", "loss", "95 % for the mean loss", "for one new run")
-    _print("Surface at the largest budget and ten times further", headings, rows)
+    headings = ("family", "N* ∝ C^", "budget", "N* [95 %]", "D* [95 %]", "loss", "law 95 %", "one run 95 %")
+    print_rows("Answers: the largest budget, and ten times it", headings, rows)
+
+
+def _counted(value: Estimate | None) -> str:
+    if value is None:
+        return "not known"
+    return f"{short_count(value.estimate)} [{short_count(value.low)}, {short_count(value.high)}]"

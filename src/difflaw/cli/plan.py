@@ -110,15 +110,14 @@ def plan(
     odds, lines = [], []
     if runs is not None:
         from difflaw.ladder.runs import read_runs
-        from difflaw.law.odds import fit_odds
-        from difflaw.law.surface.joint import standings_text
+        from difflaw.law.document import fit_table
+        from difflaw.law.odds import standings_text
 
         table, described = read_runs(runs)
         # A ladder's report is fitted at the ladder's own budgets.
-        fitted = fit_odds(table, budgets=described["config"]["budgets"] or None if described else None)
-        budget = flops if flops is not None else plans[0].flops
-        odds = list(fitted.at(budget))
-        lines = standings_text(odds, budget, fitted.joint)
+        fitted = fit_table(table, budgets=described["config"]["budgets"] or None if described else None)
+        at = fitted.standings_at(flops if flops is not None else plans[0].flops)
+        odds, lines = list(at.families), standings_text(at, fitted.largest)
     if json_:
         shown = {"law": law, "plans": [plain(p) for p in plans], "without": plans.without, "odds": plain(odds)}
         typer.echo(json.dumps(shown))

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
 from difflaw.formatting import short_count
 from difflaw.law.posterior.posterior import Best, Posterior
 from difflaw.law.power import predict_interval
-from difflaw.law.results import PowerLaw, Profile
+from difflaw.law.results import Answer, AnswerAt, Estimate, LossEstimate, PowerLaw, Profile
 
 AHEAD = 10.0
 """Answers are given at the largest FLOPs fitted and this many times further."""
@@ -26,54 +25,6 @@ MOST_WITHOUT = 0.2
 STEPS = 9
 CURVED = 0.02
 """Change of the size exponent between the middle of the budgets and ten times the largest that is worth a sentence."""
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A number with the ends of its 95 % interval (or of the level asked for)."""
-
-    estimate: float
-    low: float
-    high: float
-
-
-@dataclass(frozen=True)
-class LossEstimate:
-    """A loss in nats per token with two intervals: for the law, and for one new run (run noise added)."""
-
-    estimate: float
-    law: tuple[float, float]
-    run: tuple[float, float]
-
-
-@dataclass(frozen=True)
-class AnswerAt:
-    """The answer at one budget; a part is None where it cannot be said."""
-
-    flops: float
-    params: Estimate | None
-    tokens: Estimate | None
-    loss: LossEstimate | None
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What a table says of one family. Exponents are those over the budgets fitted; None where nothing can be said."""
-
-    params_exponent: Estimate | None
-    """a in N* ∝ C^a, over the budgets that were run."""
-    tokens_exponent: Estimate | None
-    loss_exponent: Estimate | None
-    """x in L* ∝ C^x."""
-    largest: AnswerAt | None
-    ten_times: AnswerAt | None
-    minima: int
-    """Budgets whose isoFLOP profile has its minimum inside the sizes run."""
-    reason: str
-    """What the answer rests on, how it differs from the minima, and what cannot be said and why."""
-    source: str
-    """"surface", "minima" or "nothing"."""
-    level: float = 0.95
 
 
 def answer(

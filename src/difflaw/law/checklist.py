@@ -105,7 +105,7 @@ def _shared(laws: FittedFamilies) -> str:
     used = _each(laws, lambda family: held.get(family.surface.form, "") if family.surface else "")
     alone = "each family is fitted by itself"
     if len(laws.families) > 1:
-        alone += " (the joint fit for who wins pools exponents and floors partially)"
+        alone += "; exponents and floors of additive laws lean on those of the other families"
     return f"{alone}; {used}" if used else f"none: {alone}"
 
 

@@ -10,9 +10,11 @@ from typing import Any
 
 from difflaw.errors import InputError
 from difflaw.files import read_json, write_json
+from difflaw.law.answer import AHEAD
 from difflaw.law.checklist import Item, checklist
 from difflaw.law.extras import Extras, extras_text, fit_extras
 from difflaw.law.fit import fit_laws
+from difflaw.law.odds import StandingsAt, standings, standings_text
 from difflaw.law.records import plain, read_record
 from difflaw.law.results import FittedFamilies
 from difflaw.law.surface import Method
@@ -42,7 +44,9 @@ class Laws(FittedFamilies):
     """
 
     extras: Extras | None = None
-    """Batch and rate, repeated data, families fitted jointly, the first paper's own procedure."""
+    """Batch and rate, repeated data, the first paper's own procedure."""
+    standings: tuple[StandingsAt, ...] = ()
+    """Which family has the lowest loss, how likely, at the largest budget and ten times further."""
     checklist: tuple[Item, ...] = ()
     """What a reader must know before believing a law, or that it is not given."""
     options: Mapping[str, Any] = field(default_factory=dict)
@@ -58,11 +62,24 @@ class Laws(FittedFamilies):
     """The file these laws were read from."""
 
     def document(self) -> dict[str, Any]:
-        """The content of laws.json: plain JSON, NaN as null; the odds of the families stand under ``standings``."""
-        own = {f.name: plain(getattr(self, f.name)) for f in fields(self) if f.name not in ("path", "extras")}
-        extras = None if self.extras is None else self.extras.as_json()
-        standings = extras.pop("standings") if extras else []
-        return {"schema": SCHEMA, "difflaw": __version__, **own, "standings": standings, "extras": extras}
+        """The content of laws.json: plain JSON, NaN as null; draws in base64 (`difflaw.law.records`)."""
+        own = {f.name: plain(getattr(self, f.name)) for f in fields(self) if f.name != "path"}
+        return {"schema": SCHEMA, "difflaw": __version__, **own}
+
+    @property
+    def largest(self) -> float:
+        """Largest FLOPs behind any averaged law; 0 where there is none."""
+        return max((f.posterior.budgets[1] for f in self.families.values() if f.posterior is not None), default=0.0)
+
+    def standings_at(self, flops: float) -> StandingsAt:
+        """The families at a budget; InputError where fewer than two have an averaged law."""
+        posts = {name: f.posterior for name, f in self.families.items() if f.posterior is not None}
+        if len(posts) < 2:
+            raise InputError(
+                f"odds compare at least two families with a law; {self.source.name} has {len(posts)} such among "
+                f"{', '.join(self.families)}"
+            )
+        return standings(posts, flops)
 
     def write(self, path: str | Path) -> Path:
         """Write laws.json (a folder gets one of that name); returns the file.
@@ -95,23 +112,12 @@ class Laws(FittedFamilies):
         schema = raw.get("schema", 1)
         if not isinstance(schema, int) or schema > SCHEMA:
             raise InputError(f"{path}: schema {schema} is of a newer version of difflaw; this one reads up to {SCHEMA}")
-        extras = raw.get("extras", raw.get("beyond"))
-        if isinstance(extras, dict):
-            extras = {**extras, "standings": raw.get("standings", extras.get("standings", []))}
-        raw = {key: value for key, value in raw.items() if key not in ("extras", "beyond", "standings")}
+        extras = raw.get("extras", raw.get("beyond")) or {}
+        raw = {**raw, "extras": extras or None, "standings": raw.get("standings", extras.get("standings", []))}
         try:
-            found = read_record(cls, raw)
-            return replace(found, extras=None if extras is None else _read_extras(extras), path=path)
+            return replace(read_record(cls, raw), path=path)
         except ValueError as error:
             raise InputError(f"{path}: {error}; write the file again") from None
-
-
-def _read_extras(raw: Any) -> Extras:
-    """Extras as `Extras.as_json` writes them: standings are a list there."""
-    if isinstance(raw, dict) and isinstance(raw.get("standings"), list):
-        standings = {float(at["flops"]): at["families"] for at in raw["standings"]}
-        raw = {**raw, "standings": standings}
-    return read_record(Extras, raw, "extras")
 
 
 def fit_table(
@@ -122,6 +128,7 @@ def fit_table(
     entropy: float | None = None,
     method: Method = "auto",
     noise_sd: float | None = None,
+    hold_out: bool = False,
     within: float | None = None,
     delta: float | None = None,
     first_paper: bool = False,
@@ -150,6 +157,7 @@ def fit_table(
         entropy=entropy,
         method=method,
         noise_sd=noise_sd,
+        hold_out=hold_out,
         hyperparameters=hyperparameters[0],
     )
     extras = fit_extras(table, families, seed=seed, first_paper=first_paper, hyperparameters=hyperparameters)
@@ -164,16 +172,26 @@ def fit_table(
         "method": "first-paper" if first_paper else "ours",
         "seed": seed,
     }
+    posts = {name: f.posterior for name, f in families.families.items() if f.posterior is not None}
+    found: tuple[StandingsAt, ...] = ()
+    if len(posts) > 1:
+        largest = max(post.budgets[1] for post in posts.values())
+        found = tuple(standings(posts, c) for c in (largest, AHEAD * largest))
     return Laws(
         **{f.name: getattr(families, f.name) for f in fields(families)},
         extras=extras,
+        standings=found,
         checklist=checklist(table, families, about),
         options=options,
         source=_source(table, file),
         recipe=recipe,
         family_configs=family_configs or {},
-        reading=(*reading(families), *extras_text(extras)),
+        reading=(*reading(families), *extras_text(extras), *_odds_text(found)),
     )
+
+
+def _odds_text(found: Sequence[StandingsAt]) -> list[str]:
+    return [line for at in found for line in standings_text(at, found[0].flops)]
 
 
 def _source(table: Table, file: Path | None) -> Source:

@@ -1,4 +1,4 @@
-"""What a table says in addition to its frontier: batch and rate, repeated data, odds of the families, the paper's way.
+"""What a table says in addition to its frontier: batch and rate, repeated data, the paper's way.
 
 Each part is fitted where the table's columns can carry it, and says in a line why not where they cannot.
 """
@@ -12,14 +12,10 @@ import numpy as np
 
 from difflaw.errors import InputError
 from difflaw.formatting import short_count
-from difflaw.law.fit import AHEAD
 from difflaw.law.hyperparameters import HyperparameterFit
 from difflaw.law.isoflop.first_paper import PaperLaw, batch_law, frontier, rate_law
-from difflaw.law.odds import fit_odds
-from difflaw.law.records import plain
 from difflaw.law.repeated_data import DataLimitedLaw, FormName, fit_data_limited
 from difflaw.law.results import FamilyLaws, FittedFamilies
-from difflaw.law.surface.joint import JointFit, Standing, standings_text
 from difflaw.law.table.read import Table
 from difflaw.law.table.trim import surface_rows, thin_rows
 from difflaw.law.tuning import hyperparameter_fits, known_rows, no_sweep
@@ -29,20 +25,12 @@ FORMS: tuple[FormName, ...] = ("saturating", "overfitting")
 
 @dataclass(frozen=True)
 class Extras:
-    """Parts by family name; ``joint`` and ``standings`` (by FLOPs) of all families; ``missing`` says what and why."""
+    """Parts by family name; ``missing`` says what could not be fitted and why."""
 
     batch_and_rate: dict[str, HyperparameterFit]
     repeated_data: dict[str, DataLimitedLaw]
-    joint: JointFit | None
-    standings: dict[float, tuple[Standing, ...]]
     first_paper: dict[str, dict[str, PaperLaw]]
     missing: tuple[str, ...]
-
-    def as_json(self) -> dict[str, Any]:
-        """Plain JSON; keys are the fields, standings in a list."""
-        found = plain(self)
-        found["standings"] = [{"flops": c, "families": plain(s)} for c, s in self.standings.items()]
-        return found
 
 
 def fit_extras(
@@ -77,14 +65,7 @@ def fit_extras(
         if first_paper:
             paper[family], lacking = first_papers_way(rows, laws.families[family], seed)
             missing += [f"{family}: first paper's way: {reason}" for reason in lacking]
-    joint, standing = None, {}
-    if len(table.families) > 1:
-        try:
-            odds = fit_odds(table, budgets=[p.flops for f in laws.families.values() for p in f.profiles], tuned=found)
-            joint, standing = odds.joint, {c: odds.at(c, seed) for c in (odds.largest, AHEAD * odds.largest)}
-        except InputError as error:
-            missing.append(f"families jointly: {error}")
-    return Extras(found, repeated, joint, standing, {k: v for k, v in paper.items() if v}, tuple(missing))
+    return Extras(found, repeated, {k: v for k, v in paper.items() if v}, tuple(missing))
 
 
 def _repeated(rows: Any) -> tuple[DataLimitedLaw | None, str]:
@@ -186,9 +167,6 @@ def extras_text(extras: Extras) -> list[str]:
                 f"{family}: the law with a penalty for overfitting forecast the most repeated runs better, so past "
                 "some number of epochs the loss rises."
             )
-    if extras.joint is not None:
-        for flops, found in extras.standings.items():
-            lines += standings_text(found, flops, extras.joint)
     for family, laws in extras.first_paper.items():
         if "params" in laws:
             law = laws["params"]

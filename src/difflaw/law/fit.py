@@ -10,32 +10,29 @@ from difflaw.conventions import UNSTATED
 from difflaw.errors import InputError
 from difflaw.formatting import flops as in_flops
 from difflaw.formatting import listed
+from difflaw.law.answer import answer
+from difflaw.law.averaged import AVERAGED, FORMS, averaged, columns_of, size_relation, why_not, without
 from difflaw.law.hyperparameters import HyperparameterFit
 from difflaw.law.isoflop.frontier import frontier_laws
 from difflaw.law.isoflop.profiles import WINDOW, fit_profiles
-from difflaw.law.results import FamilyLaws, FittedFamilies, HoldOut, PowerLaw, Surface
+from difflaw.law.posterior.fit import fit_posterior
+from difflaw.law.posterior.posterior import Posterior
+from difflaw.law.results import Answer, FamilyLaws, FittedFamilies
 from difflaw.law.surface.fit import METHODS, Method, fit_surface
 from difflaw.law.surface.forms import make_form
-from difflaw.law.surface.hold_out import CLEARLY, hold_out
+from difflaw.law.surface.hold_out import hold_out
 from difflaw.law.surface.minimum import MANY_ROWS
-from difflaw.law.surface.predict import optimum
 from difflaw.law.table import Table
 from difflaw.law.table.curves import Curve, choose_budgets, curves_of
 from difflaw.law.table.trim import surface_rows, thin_runs
 from difflaw.law.tuning import at_best_hyperparameters
 
-FORMS = ("free", "tied", "zero")
-"""Additive forms that a hold-out chooses from; the others are for `fit_surface`."""
-FORM_CHANGED = (
-    "the usual form with a free floor forecasts larger runs clearly worse than the one shown (see the hold-out), "
-    "so take E and the exponents as those of the form shown",
-)
+HELD_OUT = ("free", "tied", "zero")
+"""Additive forms that a hold-out compares."""
+ROUGH_SIZES = 0.05
+"""Error in ln N, of a size read from its neighbours' FLOPs per token, that is worth a warning."""
 MANY_EPOCHS = 4.0
 """Past about four epochs repeated text stops being worth fresh text (Muennighoff et al. 2023, autoregressive)."""
-
-
-AHEAD = 10.0
-"""Forecasts are stated at the largest FLOPs fitted and this many times further."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +45,7 @@ class SurfaceOptions:
     within: float | None = None
     method: Method = "auto"
     noise_sd: float | None = None
+    hold_out: bool = False
 
 
 def fit_laws(
@@ -64,6 +62,7 @@ def fit_laws(
     entropy: float | None = None,
     method: Method = "auto",
     noise_sd: float | None = None,
+    hold_out: bool = False,
     hyperparameters: Mapping[str, HyperparameterFit] | None = None,
 ) -> FittedFamilies:
     """Fit every family of a table. The result depends on the rows and ``seed``, not on the order of the rows.
@@ -77,10 +76,11 @@ def fit_laws(
         window: factor around the best size that a profile's parabola uses.
         delta: Huber delta of the surface, default from its residuals.
         within: fit the surface only to sizes within this factor of N*.
-        form: of the surface (`forms.NAMES`); default the one that forecasts larger runs best.
+        form: of the surface (`forms.NAMES`); default additive and interaction, averaged by their evidence.
         entropy: known entropy of the text, nats per token; without ``form`` the floor may not lie below it.
         method: of the surface's intervals (`surface.METHODS`).
         noise_sd: standard deviation of ln loss between seeds, for the method "parametric".
+        hold_out: also fit additive surfaces below cutoffs and judge them on the larger runs.
         hyperparameters: batch and rate fits by family; the surface is then fitted to losses moved to their optimum.
 
     Raises:
@@ -93,15 +93,18 @@ def fit_laws(
         make_form(form, entropy)
     if method not in METHODS:
         raise InputError(f"no interval method called '{method}'; choose from {', '.join(METHODS)}")
-    options = SurfaceOptions(form, entropy, delta, within, method, noise_sd)
+    options = SurfaceOptions(form, entropy, delta, within, method, noise_sd, hold_out)
     light, thinned = thin_runs(table)
     chosen, origin = choose_budgets(light, budgets)
-    families = {}
+    families, rows = {}, {}
     for name in table.families:
         laws = _family(light, name, curves_of(light, name), chosen, level, seed, window)
         if surface:
-            laws = _with_surface(laws, table, chosen, level, seed, options, (hyperparameters or {}).get(name))
+            rows[name], moved = _rows(table, laws, chosen, within, (hyperparameters or {}).get(name))
+            laws = _with_surface(laws, rows[name], moved, level, seed, options)
         families[name] = laws
+    if surface:
+        families = _answered(families, rows, options, level, seed)
     notes = {
         "budgets": f"{origin}: {listed([in_flops(c) for c in chosen], 12)}" if chosen else f"{origin}: none",
         "level": f"{level:g}",
@@ -168,98 +171,95 @@ def _family(
     )
 
 
-def _with_surface(
-    laws: FamilyLaws,
-    table: Table,
-    budgets: Sequence[float],
-    level: float,
-    seed: int,
-    options: SurfaceOptions,
-    tuning: HyperparameterFit | None,
-) -> FamilyLaws:
+def _rows(
+    table: Table, laws: FamilyLaws, budgets: Sequence[float], within: float | None, tuning: HyperparameterFit | None
+) -> tuple[Any, tuple[str, ...]]:
+    """(rows that a family's surface is fitted to, what was done to them)."""
     every: Any = table.frame
-    rows = surface_rows(
-        every[every["family"] == laws.family], budgets, params_law=laws.params_law, within=options.within
-    )
-    rows, moved = at_best_hyperparameters(rows, tuning)
+    rows = surface_rows(every[every["family"] == laws.family], budgets, params_law=laws.params_law, within=within)
+    return at_best_hyperparameters(rows, tuning)
+
+
+def _with_surface(
+    laws: FamilyLaws, rows: Any, moved: tuple[str, ...], level: float, seed: int, options: SurfaceOptions
+) -> FamilyLaws:
+    """The family with its additive surface (or that of the form asked for) and, on request, a hold-out."""
     columns = [rows[c].to_numpy() for c in ("params", "tokens", "loss", "run")]
-
-    def fit(form: str) -> tuple[Surface | None, tuple[str, ...]]:
-        return fit_surface(
-            *columns,
-            delta=options.delta,
-            level=level,
-            form=form,
-            entropy=options.entropy,
-            method=options.method,
-            noise_sd=options.noise_sd,
-            seed=seed,
-        )
-
-    found, caveats = fit(options.form or FORMS[0])
-    held, scores, reason = None, {}, "as asked for" if options.form else "the usual form; no larger runs to judge it by"
-    if found is not None and len(rows) <= MANY_ROWS:
-        held = hold_out(*columns, forms=_compared(options.form), delta=options.delta, level=level)
-        if held is not None:
-            scores = held.scores
-            if options.form is None and held.form != found.form:
-                other, more = fit(held.form)
-                if other is not None:
-                    found, caveats = other, (*more, *FORM_CHANGED)
-            reason = _form_reason(found.form, held, asked=options.form is not None)
-            if options.form is not None and held.form != found.form:
-                if options.entropy is None:
-                    held = hold_out(*columns, forms=(found.form,), delta=options.delta, level=level)
-                else:
-                    reason += f"; forms with a known entropy are not held out, so the hold-out is that of '{held.form}'"
-    elif found is not None:
-        reason += f"; no hold-out on more than {MANY_ROWS:,} rows"
-    forecasts = ()
-    if found is not None and found.covariance is not None:
-        largest = found.flops_range[1]
-        forecasts = tuple(optimum(found, c, level=level, hold_out=held) for c in (largest, AHEAD * largest))
-    caveats = tuple(f"surface: {c}" for c in (*moved, *caveats, *_disagreement(found, laws.params_law)))
+    found, caveats = fit_surface(
+        *columns,
+        delta=options.delta,
+        level=level,
+        form=options.form or HELD_OUT[0],
+        entropy=options.entropy,
+        method=options.method,
+        noise_sd=options.noise_sd,
+        seed=seed,
+    )
+    held = None
+    if options.hold_out and found is not None and len(rows) <= MANY_ROWS:
+        own = (*HELD_OUT, options.form) if options.form == "kaplan" else HELD_OUT
+        held = hold_out(*columns, forms=own, delta=options.delta, level=level)
     return replace(
         laws,
         surface=found,
         hold_out=held,
-        form_reason=reason if found is not None else "",
-        form_scores=scores,
-        forecasts=forecasts,
-        warnings=(*laws.warnings, *caveats),
+        form_reason="as asked for" if options.form else "the usual form, for its coefficients; answers average forms",
+        warnings=(*laws.warnings, *(f"surface: {c}" for c in (*moved, *caveats))),
     )
 
 
-def _compared(asked: str | None) -> tuple[str, ...]:
-    """Forms to hold out: the usual ones, and the one asked for where it needs no known entropy."""
-    return (*FORMS, asked) if asked == "kaplan" else FORMS
+def _answered(
+    families: Mapping[str, FamilyLaws], rows: Mapping[str, Any], options: SurfaceOptions, level: float, seed: int
+) -> dict[str, FamilyLaws]:
+    """The families with their averaged laws and the answers read from them."""
+    surfaces = {name: laws.surface for name, laws in families.items()}
+    found, reasons = averaged(rows, surfaces, form=options.form, entropy=options.entropy, seed=seed)
+    out = {}
+    for name, laws in families.items():
+        post = found.get(name)
+        minima = (laws.params_law, laws.tokens_law, laws.loss_law, laws.profiles)
+        given = answer(post, *minima, without=reasons.get(name, ""), level=level)
+        rest = None
+        if post is not None and post.suspects:
+            left = without(columns_of(rows[name]), post.suspects)
+            if not why_not(left) and options.form in AVERAGED:
+                second = fit_posterior(left, forms=FORMS[options.form], entropy=options.entropy, seed=seed)
+                rest = answer(second, *minima, level=level)
+        warnings = laws.warnings
+        if post is not None:
+            warnings = (*_suspect_text(post, given, rest), *_relation_text(post), *warnings)
+        out[name] = replace(laws, posterior=post, answer=given, without_suspects=rest, warnings=warnings)
+    return out
 
 
-def _form_reason(form: str, held: HoldOut, asked: bool) -> str:
-    """One sentence on why a surface has its form, with every form's error of forecast."""
-    shown = ", ".join(f"{name} {100 * score:.2g} %" for name, score in sorted(held.scores.items(), key=lambda s: s[1]))
-    least = min(held.scores, key=lambda name: held.scores[name])
-    if asked:
-        best = "" if least == form else f"; '{least}' forecast best"
-        return f"as asked for{best} (typical error of ln loss on larger runs: {shown})"
-    if least == form:
-        return f"it forecast larger runs best (typical error of ln loss: {shown})"
-    return (
-        f"no form forecast larger runs better by {100 * CLEARLY:.0f} % or more, so the usual one stays (typical error "
-        f"of ln loss: {shown})"
-    )
-
-
-def _disagreement(surface: Surface | None, law: PowerLaw | None) -> tuple[str, ...]:
-    """Say so where the two ways to the size exponent exclude each other."""
-    if surface is None or law is None or law.interval is None or "params_exponent" not in surface.intervals:
+def _suspect_text(post: Posterior, given: Answer, rest: Answer | None) -> tuple[str, ...]:
+    """Names of the runs that lie off the law, and the law without them."""
+    if not post.suspects:
         return ()
-    a, b = law.interval, surface.intervals["params_exponent"]
-    if a.low <= b.high and b.low <= a.high:
+    named = [f"{s.run} (loss {s.loss:.4g}, {100 * s.off:+.1f} %)" for s in post.suspects]
+    count = len(named)
+    text = f"{count} run{'s lie' if count > 1 else ' lies'} off the law and hardly count{'s' * (count == 1)}: "
+    text += listed(named, 8)
+    if rest is not None and rest.params_exponent is not None and given.params_exponent is not None:
+        text += (
+            f"; without {'them' if count > 1 else 'it'} the size exponent is {rest.params_exponent.estimate:.3f} "
+            f"instead of {given.params_exponent.estimate:.3f}"
+        )
+        if rest.ten_times and rest.ten_times.loss and given.ten_times and given.ten_times.loss:
+            text += (
+                f", and the loss at {in_flops(given.ten_times.flops)} {rest.ten_times.loss.estimate:.4f} instead of "
+                f"{given.ten_times.loss.estimate:.4f}"
+            )
+    return (text,)
+
+
+def _relation_text(post: Posterior) -> tuple[str, ...]:
+    error = size_relation(post)
+    if error < ROUGH_SIZES:
         return ()
     return (
-        f"it puts the size exponent at {surface.params_exponent:.3f} and the minima at {law.exponent:.3f}, and the "
-        "intervals do not meet: the form fails over all rows, or FLOPs per token are not proportional to params",
+        f"FLOPs per token do not follow the size smoothly: a size read from its neighbours is off by {100 * error:.0f} "
+        "%, so best sizes are rough by as much; check params and flops",
     )
 
 

@@ -1,72 +1,110 @@
-"""Which family of a table has the lowest loss at a budget, and with what probability: one answer for fit and plan."""
+"""Which family of a table has the lowest loss at a budget, and with what probability, from the draws of every law."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
-from difflaw.errors import InputError
-from difflaw.law.hyperparameters import HyperparameterFit
-from difflaw.law.surface.fit import fit_surface
-from difflaw.law.surface.joint import JointFit, Standing, fit_joint, standings
-from difflaw.law.table.curves import choose_budgets, reached
-from difflaw.law.table.read import Table
-from difflaw.law.table.trim import surface_rows, thin_rows, thin_runs
-from difflaw.law.tuning import at_best_hyperparameters, hyperparameter_fits
+from difflaw.formatting import listed, short_count
+from difflaw.law.answer import estimate
+from difflaw.law.posterior.posterior import Posterior
+from difflaw.law.results import Interval
+
+TIE = 0.8
+"""A family less likely than this to be first is not called the winner."""
 
 
 @dataclass(frozen=True)
-class Odds:
-    """Families fitted jointly, ready to be asked at any budget."""
+class Standing:
+    """How a family stands at one budget. Intervals are for the law."""
 
-    joint: JointFit
-    sizes: Mapping[str, np.ndarray]
-    """(params, flops_per_token) of the rows of each family, shape (n, 2), which relate the two counts of a size."""
-    largest: float
-    """Largest FLOPs fitted."""
+    family: str
+    probability: float
+    """Of having the lowest loss."""
+    params: Interval | None
+    loss: Interval
+    best_params: float | None
+    best_loss: float
+    flops_per_token: Interval
+    best_flops_per_token: float
 
-    def at(self, flops: float, seed: int = 0) -> tuple[Standing, ...]:
-        """The families at a budget, likeliest winner first."""
-        return tuple(standings(self.joint, flops, sizes=self.sizes, seed=seed))
+
+@dataclass(frozen=True)
+class StandingsAt:
+    """All families at a budget, likeliest winner first."""
+
+    flops: float
+    families: tuple[Standing, ...]
 
 
-def fit_odds(
-    table: Table,
-    *,
-    budgets: Sequence[float] | None = None,
-    tuned: Mapping[str, HyperparameterFit] | None = None,
-) -> Odds:
-    """Fit all families of a table that can carry a surface jointly, sizes as FLOPs per token (C = M·D in the table).
+def standings(posteriors: Mapping[str, Posterior], flops: float, level: float = 0.95) -> StandingsAt:
+    """The families at a budget from draws of each family's law, best sizes integrated out.
 
     Args:
-        table: of two families or more.
-        budgets: FLOPs of the ladder; runs of several rows count from the smallest that is reached. Default: found in
-            the table, as `fit_laws` finds them.
-        tuned: batch and rate fits by family, to whose optimum losses are moved. Default: fitted here.
-
-    Raises:
-        InputError: fewer than two families that can carry a surface.
+        posteriors: averaged law of each family; draws of different families are independent.
+        flops: the budget.
+        level: of the intervals.
     """
-    if tuned is None:
-        tuned = hyperparameter_fits(table)[0]
-    light = thin_runs(table)[0]
-    seen = reached(light, choose_budgets(light, budgets)[0])
-    every: Any = table.frame
-    parts = []
-    for name in table.families:
-        rows = surface_rows(every[every["family"] == name], seen)
-        rows = thin_rows(at_best_hyperparameters(rows, tuned.get(name))[0])
-        if fit_surface(*(rows[c].to_numpy() for c in ("params", "tokens", "loss", "run")))[0] is not None:
-            parts.append(rows)
-    if len(parts) < 2:
-        raise InputError(
-            f"odds compare at least two families with a surface; {table.source} has {len(parts)} such among "
-            f"{', '.join(table.families)}"
+    found = {name: post.best(flops) for name, post in posteriors.items()}
+    count = min(len(b.ln_loss) for b in found.values())
+    losses = np.array([b.ln_loss[:count] for b in found.values()])
+    # Each draw of one family meets several of every other, so that the odds are finer than one in a thousand draws.
+    turns = [np.argmin([np.roll(row, i * shift) for i, row in enumerate(losses)], axis=0) for shift in range(1, 41, 3)]
+    wins = np.bincount(np.concatenate(turns), minlength=len(found)) / (len(turns) * count)
+    kind = f"{100 * level:g} % for the law's {{}} at this budget"
+    out = []
+    for (name, best), probability in zip(found.items(), wins, strict=True):
+        loss, size, per_token = (estimate(v, level) for v in (best.ln_loss, best.ln_params, best.ln_flops_per_token))
+        out.append(
+            Standing(
+                family=name,
+                probability=float(probability),
+                params=Interval(_exp(size.low), _exp(size.high), level, kind.format("best size")),
+                loss=Interval(_exp(loss.low), _exp(loss.high), level, kind.format("loss")),
+                best_params=_exp(size.estimate),
+                best_loss=_exp(loss.estimate),
+                flops_per_token=Interval(
+                    _exp(per_token.low), _exp(per_token.high), level, kind.format("best size, as FLOPs per token")
+                ),
+                best_flops_per_token=_exp(per_token.estimate),
+            )
         )
-    columns = ("flops_per_token", "tokens", "loss", "family")
-    joint = fit_joint(*(np.concatenate([p[c].to_numpy() for p in parts]) for c in columns), flops_factor=1.0)
-    sizes = {str(p["family"].iloc[0]): p[["params", "flops_per_token"]].to_numpy(float) for p in parts}
-    return Odds(joint, sizes, float(max(p["flops"].max() for p in parts)))
+    return StandingsAt(flops, tuple(sorted(out, key=lambda s: (-s.probability, s.best_loss))))
+
+
+def verdict(found: Sequence[Standing]) -> str:
+    """Who wins in words: "masked wins with 84 %", or who cannot be distinguished."""
+    first = found[0]
+    if first.probability >= TIE:
+        return f"{first.family} wins with {100 * first.probability:.0f} %"
+    level = [s for s in found if s.probability > 0.1]
+    names = [f"{s.family} ({100 * s.probability:.0f} %)" for s in level]
+    return f"{listed(names)} cannot be distinguished" if len(level) > 1 else f"{names[0]} leads"
+
+
+def standings_text(at: StandingsAt, largest: float) -> list[str]:
+    """Who wins at a budget, with what probability, and how far that is from the data.
+
+    Args:
+        at: from `standings`.
+        largest: largest FLOPs fitted.
+    """
+    first = at.families[0]
+    size = f"{first.best_flops_per_token:.3g} FLOPs per token"
+    if first.best_params is not None:
+        size = f"{short_count(first.best_params)} parameters"
+    others = ", ".join(f"{s.family} {100 * s.probability:.0f} %" for s in at.families[1:])
+    lines = [
+        f"At {at.flops:.2g} FLOPs {verdict(at.families)}: {first.family} has the lowest loss with probability "
+        f"{100 * first.probability:.0f} % ({others}), {first.best_loss:.4f} at {size}."
+    ]
+    if (factor := at.flops / largest) > 3:
+        lines.append(f"That is {factor:.3g} times the largest run; the probability supposes that the laws hold so far.")
+    return lines
+
+
+def _exp(value: float) -> float:
+    return math.exp(min(max(value, -700.0), 700.0))

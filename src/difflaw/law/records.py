@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import dataclasses
 import math
 import types
@@ -22,6 +23,10 @@ def plain(value: Any) -> Any:
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [plain(item) for item in value]
+    if isinstance(value, np.ndarray):
+        # Draws are many: 32-bit floats in base64, which is a quarter of their digits.
+        data = base64.b64encode(value.astype("<f4").tobytes()).decode("ascii")
+        return {"shape": list(value.shape), "float32": data}
     if isinstance(value, np.generic):
         return plain(value.item())
     if isinstance(value, float):
@@ -65,6 +70,8 @@ def _value(hint: Any, raw: Any, where: str) -> Any:
         return _value(next(a for a in inner if a is not type(None)), raw, where)
     if origin is Literal:
         return _checked(raw, raw in inner, where, f"one of {', '.join(map(str, inner))}")
+    if hint is np.ndarray:
+        return _array(raw, where)
     if dataclasses.is_dataclass(hint):
         return read_record(hint, raw, where)  # type: ignore[arg-type]
     if origin is tuple:
@@ -86,6 +93,14 @@ def _items(inner: tuple[Any, ...], raw: list[Any], where: str) -> tuple[Any, ...
         return tuple(_value(inner[0], item, f"{where}[{i}]") for i, item in enumerate(raw))
     _checked(raw, len(raw) == len(inner), where, f"{len(inner)} values")
     return tuple(_value(kind, item, f"{where}[{i}]") for i, (kind, item) in enumerate(zip(inner, raw, strict=True)))
+
+
+def _array(raw: Any, where: str) -> np.ndarray:
+    """An array as `plain` writes it: ``shape`` and little-endian 32-bit floats in base64."""
+    try:
+        return np.frombuffer(base64.b64decode(raw["float32"]), "<f4").astype(float).reshape(raw["shape"])
+    except (TypeError, KeyError, ValueError):
+        raise ValueError(f"{where}: expected an object with shape and float32 (base64), found {raw!r:.60}") from None
 
 
 def _checked(raw: Any, fits: bool, where: str, kind: str) -> Any:

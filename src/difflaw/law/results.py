@@ -6,6 +6,8 @@ import math
 from dataclasses import dataclass, field
 from typing import Literal
 
+from difflaw.law.posterior.posterior import Posterior
+
 VertexStatus = Literal["interior", "edge-low", "edge-high", "not-convex", "too-few-sizes"]
 
 
@@ -216,6 +218,54 @@ class Optimum:
 
 
 @dataclass(frozen=True)
+class Estimate:
+    """A number with the ends of its 95 % interval (or of the level asked for)."""
+
+    estimate: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class LossEstimate:
+    """A loss in nats per token with two intervals: for the law, and for one new run (run noise added)."""
+
+    estimate: float
+    law: tuple[float, float]
+    run: tuple[float, float]
+
+
+@dataclass(frozen=True)
+class AnswerAt:
+    """The answer at one budget; a part is None where it cannot be said."""
+
+    flops: float
+    params: Estimate | None
+    tokens: Estimate | None
+    loss: LossEstimate | None
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a table says of one family. Exponents are those over the budgets fitted; None where nothing can be said."""
+
+    params_exponent: Estimate | None
+    """a in N* ∝ C^a, over the budgets that were run."""
+    tokens_exponent: Estimate | None
+    loss_exponent: Estimate | None
+    """x in L* ∝ C^x."""
+    largest: AnswerAt | None
+    ten_times: AnswerAt | None
+    minima: int
+    """Budgets whose isoFLOP profile has its minimum inside the sizes run."""
+    reason: str
+    """What the answer rests on, how it differs from the minima, and what cannot be said and why."""
+    source: str
+    """"surface", "minima" or "nothing"."""
+    level: float = 0.95
+
+
+@dataclass(frozen=True)
 class FamilyLaws:
     """Everything fitted for one family; a law is None where the grid cannot carry it."""
 
@@ -232,10 +282,12 @@ class FamilyLaws:
     """Of the surface's own form where that form can be held out."""
     form_reason: str = ""
     """Why the surface has its form."""
-    form_scores: dict[str, float] = field(default_factory=dict)
-    """Form -> root mean square error of ln loss on runs larger than those fitted, of every form compared."""
-    forecasts: tuple[Optimum, ...] = ()
-    """At the family's largest FLOPs and ten times further: intervals for the law, a mean loss and one new run."""
+    posterior: Posterior | None = None
+    """Draws of the averaged law, which every answer, plan and prediction is read from."""
+    answer: Answer | None = None
+    """Exponents, and best size, tokens and loss at the largest budget and ten times further."""
+    without_suspects: Answer | None = None
+    """The answer with the runs left out that lie off the law (`Posterior.suspects`), where there are any."""
 
 
 @dataclass(frozen=True)

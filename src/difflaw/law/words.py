@@ -27,8 +27,6 @@ def reading(laws: FittedFamilies) -> list[str]:
         lines.append(
             f"No law of the best size can be stated for {', '.join(without)}; see the warnings for what to run."
         )
-    if laws.warnings:
-        lines.append(f"Mind: {'; '.join(laws.warnings)}.")
     return lines
 
 

@@ -5,16 +5,20 @@ from __future__ import annotations
 import math
 
 from difflaw.formatting import flops as in_flops
+from difflaw.formatting import short_count
 from difflaw.planning.family_names import AUTOREGRESSIVE
+from difflaw.planning.fitted import FittedForecast
 from difflaw.planning.predict import ASSUMED, Forecast
 from difflaw.planning.problem import Problem
 
+OUTSIDE = 4.0
+"""Factor beyond the sizes that were run at which a shape is named as one nobody has tried."""
 FAR, ABSURD = 10.0, 1e4
 """Factors beyond the fitted range at which a plan warns, and at which it states no loss."""
 
 
-def caveats(problem: Problem, flops: float, size_ratio: float, tokens: float) -> tuple[str, ...]:
-    """Warnings for a run of ``flops`` FLOPs, ``size_ratio`` times the best size, on ``tokens`` tokens."""
+def caveats(problem: Problem, flops: float, size_ratio: float, tokens: float, params: float) -> tuple[str, ...]:
+    """Warnings for a run of ``flops`` FLOPs, ``size_ratio`` times the best size, on ``tokens``, of ``params``."""
     law, ask = problem.law, problem.ask
     found = _extrapolation(law, flops)
     size = law.size_interval(flops, ask.level)
@@ -42,7 +46,21 @@ def caveats(problem: Problem, flops: float, size_ratio: float, tokens: float) ->
         )
     if law.curvature and law.curvature_source.startswith(ASSUMED):
         found.append(f"what a wrong size costs is {law.curvature_source}")
+    if isinstance(law, FittedForecast):
+        found += _beyond_the_sizes(law, params)
     return tuple(found)
+
+
+def _beyond_the_sizes(law: FittedForecast, params: float) -> list[str]:
+    """A sentence where the shape is one that the table's sizes hardly speak of."""
+    low, high = law.draws.params_range
+    if low / OUTSIDE <= params <= high * OUTSIDE:
+        return []
+    factor, side = (params / high, "largest") if params > high else (low / params, "smallest")
+    return [
+        f"{short_count(params)} parameters are a factor {factor:.2g} beyond the {side} size that was run "
+        f"({short_count(high if params > high else low)}): run a size near it first"
+    ]
 
 
 def _extrapolation(law: Forecast, flops: float) -> list[str]:

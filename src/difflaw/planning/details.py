@@ -7,7 +7,6 @@ import math
 from difflaw.errors import InputError
 from difflaw.formatting import short_count
 from difflaw.law.hyperparameters import FLAT
-from difflaw.law.power import quantile
 from difflaw.law.published import Derived
 from difflaw.law.results import Interval
 from difflaw.planning.caveats import ABSURD, caveats
@@ -16,13 +15,7 @@ from difflaw.planning.hardware import find_gpu, gpu_hours, memory_needed
 from difflaw.planning.predict import Forecast
 from difflaw.planning.problem import Problem
 from difflaw.planning.run_plan import Alternative, RunPlan
-from difflaw.planning.shapes import Shape, Sized, counted, near
-
-FORM_ERROR = 0.01
-"""Standard deviation of ln L a decade beyond the fitted range: the runs of 2512.10858 came out 0.4 to 2.1 % off at 0.7
-to 1.7 decades, the Chinchilla points 1.4 % at 1.7."""
-RUN_NOISE = 0.002
-"""Standard deviation of ln L from run to run (replicate seeds: 0.001 to 0.003)."""
+from difflaw.planning.shapes import Shape, Sized, near
 
 
 def complete(problem: Problem, sized: Sized, tokens: float) -> RunPlan:
@@ -42,8 +35,9 @@ def complete(problem: Problem, sized: Sized, tokens: float) -> RunPlan:
     if law.extrapolation_factor(flops) >= ABSURD:
         loss = None
     size_interval = law.size_interval(flops, ask.level)
-    # Repeats count for less, so the law's level is read at fewer FLOPs.
-    mean = None if loss is None else law.loss_interval(m * problem.worth(tokens), ask.level)
+    mean = run = None
+    if loss is not None:
+        mean, run = law.intervals_at(m, tokens, ask.unique_tokens, problem.worth(tokens), ask.level)
     return RunPlan(
         family=law.family,
         law=law.origin,
@@ -53,7 +47,7 @@ def complete(problem: Problem, sized: Sized, tokens: float) -> RunPlan:
         vocab_size=law.vocab_size,
         params=sized.params,
         params_convention=law.params_convention,
-        params_interval=_params_interval(problem, sized, size_interval),
+        params_interval=law.params_interval(flops, ask.level) or _params_interval(problem, sized, size_interval),
         total_params=float(counts.params("total")),
         flops=flops,
         flops_convention=law.flops_convention,
@@ -71,8 +65,8 @@ def complete(problem: Problem, sized: Sized, tokens: float) -> RunPlan:
         steps=steps,
         loss=None if loss is None else loss / problem.cooldown,
         loss_before_cooldown=loss if law.cooldown else None,
-        loss_interval=None if mean is None else _times(mean, math.exp(regret) / problem.cooldown),
-        run_interval=None if loss is None else _run_interval(problem, loss / problem.cooldown, flops),
+        loss_interval=None if mean is None else _times(mean, 1 / problem.cooldown),
+        run_interval=None if run is None else _times(run, 1 / problem.cooldown),
         regret=regret,
         best_flops_per_token=best,
         gpu=ask.gpu,
@@ -87,7 +81,7 @@ def complete(problem: Problem, sized: Sized, tokens: float) -> RunPlan:
         family_config=law.family_config,
         alternatives=_alternatives(problem, sized, flops),
         derived=(*derived, *rule),
-        warnings=caveats(problem, flops, m / best, tokens),
+        warnings=caveats(problem, flops, m / best, tokens, sized.params),
         notes=law.notes,
     )
 
@@ -106,7 +100,7 @@ def _against_the_best(problem: Problem, m: float, tokens: float) -> tuple[float,
     if not law.has_loss:
         return best, law.regret(m, m * tokens), None
     loss = problem.loss(m, tokens)
-    return best, math.log(loss / problem.loss(best, problem.tokens_left(best, total))), loss
+    return best, max(math.log(loss / problem.loss(best, problem.tokens_left(best, total))), 0.0), loss
 
 
 def _batch(law: Forecast, sized: Sized, tokens: float) -> tuple[float, list[Derived]]:
@@ -156,7 +150,7 @@ def _params_interval(problem: Problem, sized: Sized, size: Interval | None) -> I
     if size is None:
         return None
     shape = Shape(2 * sized.shape.layers, 2 * sized.shape.width)
-    twice = counted(shape, problem.count, problem.conventions)
+    twice = problem.sized(shape)
     power = math.log(twice.params / sized.params) / math.log(twice.flops_per_token / sized.flops_per_token)
     low, high = (sized.params * (end / sized.flops_per_token) ** power for end in (size.low, size.high))
     return Interval(low, high, size.level, size.kind.replace("flops_per_token", "size, as parameters"))
@@ -170,32 +164,16 @@ def _tokens_interval(size: Interval | None, flops: float) -> Interval | None:
 
 
 def _times(interval: Interval, factor: float) -> Interval:
-    """The law's interval of L* moved to this run: by what it gives up, and to after the cooldown."""
+    """An interval of the loss before the cooldown moved to after it."""
     return Interval(interval.low * factor, interval.high * factor, interval.level, interval.kind)
-
-
-def _run_interval(problem: Problem, loss: float, flops: float) -> Interval:
-    """For one new run: the law's error, the noise of a run, and what laws have been off by when extrapolated."""
-    law, level = problem.law, problem.ask.level
-    known = law.loss_interval(flops, 0.95)
-    dof = law.loss_law.degrees_of_freedom if law.loss_law else 0
-    error = math.log(known.high / known.low) / 2 / quantile(0.95, dof) if known else 0.0
-    form = (law.holdout_per_decade or FORM_ERROR) * math.log10(law.extrapolation_factor(flops))
-    half = quantile(level, dof if known else 0) * math.hypot(error, RUN_NOISE, form)
-    missing = "" if known else "; the law's own error is not known and not in it"
-    kind = (
-        f"{100 * level:g} % for one new run: law {100 * error:.2f} %, run to run {100 * RUN_NOISE:g} %, "
-        f"form {100 * form:.2f} % (1 % a decade beyond the fitted range, as published laws were off){missing}"
-    )
-    return Interval(loss * math.exp(-half), loss * math.exp(half), level, kind)
 
 
 def _alternatives(problem: Problem, chosen: Sized, flops: float) -> tuple[Alternative, ...]:
     """Up to six other shapes that give up less than .1 % at the same FLOPs."""
     if problem.ask.shapes:
-        sized = [counted(s, problem.count, problem.conventions) for s in problem.ask.shapes]
+        sized = [problem.sized(s) for s in problem.ask.shapes]
     else:
-        sized = near(problem.shapes, chosen.flops_per_token, problem.count, "flops_per_token", problem.conventions)
+        sized = near(problem.shapes, chosen.flops_per_token, problem.sized, "flops_per_token")
     out = []
     for s in sized:
         regret = problem.law.regret(s.flops_per_token, flops)

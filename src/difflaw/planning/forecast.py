@@ -7,16 +7,22 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
 from difflaw.conventions import FLOP_CONVENTIONS, PARAMETER_CONVENTIONS, UNSTATED
 from difflaw.errors import InputError
 from difflaw.law.document import Laws
+from difflaw.law.posterior.posterior import Posterior
 from difflaw.law.published import HyperLaw, Repeats, published_set
-from difflaw.law.results import Interval, PowerLaw
+from difflaw.law.records import plain
+from difflaw.law.results import FamilyLaws, Interval, PowerLaw
 from difflaw.planning.family_names import AUTOREGRESSIVE
+from difflaw.planning.fitted import FittedForecast
 from difflaw.planning.predict import USUAL_CURVATURE, Forecast, SurfaceError
 from difflaw.planning.published_forecasts import (
     ASSUMED_CURVATURE,
     additive_loss,
+    printed_power,
     published_forecast,
     repeats_for,
     size_of_form,
@@ -38,7 +44,7 @@ def load_forecasts(law: str | Laws, context: int | None = None, vocab_size: int 
         InputError: unknown name, unreadable or foreign file, or a law with no family to plan for.
     """
     if isinstance(law, Laws):
-        out = _from_document(law.document(), str(law.path or law.source.name))
+        out = _from_laws(law)
     elif law.startswith("published:"):
         found = published_set(law.removeprefix("published:"))
         out = {
@@ -47,8 +53,7 @@ def load_forecasts(law: str | Laws, context: int | None = None, vocab_size: int 
         if not out:
             raise InputError(f"--law {law}: gives no best size with its coefficient, so it cannot plan; {found.title}")
     else:
-        found = Laws.read(law)
-        out = _from_document(found.document(), str(found.path))
+        out = _from_laws(Laws.read(law))
     changes = {"context": context, "vocab_size": vocab_size}
     changes = {key: value for key, value in changes.items() if value is not None}
     return {name: replace(forecast, **changes) for name, forecast in out.items()}
@@ -57,31 +62,88 @@ def load_forecasts(law: str | Laws, context: int | None = None, vocab_size: int 
 # -- laws.json of `difflaw fit` -------------------------------------------------------------------------------------
 
 
-def _from_document(raw: Mapping[str, Any], path: str) -> dict[str, Forecast]:
-    """Forecasts from `Laws.document`; ``path`` names it in messages."""
-    conventions = _conventions(raw, path)
+def _from_laws(laws: Laws) -> dict[str, Forecast]:
+    """Forecasts of every family that can be planned for; InputError, with the reasons, where none can."""
+    path = str(laws.path or laws.source.name)
+    params, flops, notes = _conventions(laws.params_convention, laws.flops_convention, path)
     out: dict[str, Forecast] = {}
     reasons = []
-    for name, fields in raw["families"].items():
-        try:
-            forecast = _fitted(name, fields, conventions, path)
-            if forecast is not None:
-                forecast = _with_own(_with_recipe(forecast, raw), raw.get("extras") or {})
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise InputError(f"{path}: family '{name}': {error} is missing or malformed; write it again") from None
+    for name, family in laws.families.items():
+        forecast, reason = _of_family(name, family, (params, flops, notes), laws, path)
         if forecast is None:
-            reasons.append(f"{name}: neither a law of the best size nor a surface")
+            reasons.append(f"{name}: {reason}")
         else:
-            out[name] = forecast
+            out[name] = _with_own(_with_recipe(forecast, laws), laws)
     if not out:
         raise InputError(f"{path}: no family can be planned for ({'; '.join(reasons) or 'there are none'})")
     missing = tuple(f"no plan for {reason}" for reason in reasons)
     return {name: replace(forecast, notes=(*forecast.notes, *missing)) for name, forecast in out.items()}
 
 
-def _conventions(raw: Mapping[str, Any], path: str) -> tuple[str, str, tuple[str, ...]]:
+def _of_family(
+    name: str, family: FamilyLaws, conventions: tuple[str, str, tuple[str, ...]], laws: Laws, path: str
+) -> tuple[Forecast | None, str]:
+    """(the forecast of one family, why there is none)."""
+    post, given = family.posterior, family.answer
+    if post is not None and given is not None:
+        if given.largest is None or given.largest.params is None:
+            return None, given.reason
+        return _averaged(name, post, conventions, laws.flops_convention == UNSTATED, path), ""
+    try:
+        forecast = _printed(name, plain(family), conventions, path)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise InputError(f"{path}: family '{name}': {error} is missing or malformed; write it again") from None
+    reason = given.reason if given is not None else "neither a law of the best size nor a surface"
+    return forecast, reason
+
+
+def _averaged(
+    name: str, post: Posterior, conventions: tuple[str, str, tuple[str, ...]], relation: bool, path: str
+) -> FittedForecast:
+    """The forecast read from draws. Its size law is a line through the medians, for whoever wants a formula."""
+    low, high = post.budgets
+    ln_m = [float(np.median(post.best(c).ln_flops_per_token)) for c in (low, high)]
+    exponent = (ln_m[1] - ln_m[0]) / math.log(high / low) if high > low else 0.5
+    size = printed_power("flops_per_token", math.exp(ln_m[1] - exponent * math.log(high)), exponent, None, (low, high))
+    params, flops, notes = conventions
+    return FittedForecast(
+        posterior=post,
+        relation=relation,
+        size_law=size,
+        loss_law=None,
+        form=None,
+        curvature=0.0,
+        curvature_source="draws of the fitted law",
+        flops_range=(low, high),
+        notes=notes,
+        **_usual(name, params, flops, path),
+    )
+
+
+def _usual(name: str, params: str, flops: str, path: str) -> dict[str, Any]:
+    """What a table does not say of itself: its tokenizer by name, and batch, rate and worth of repeats as published."""
+    first, ar = published_set("gidd"), name in AUTOREGRESSIVE
+    own = first.families.get(name)
+    return {
+        "family": name,
+        "origin": path,
+        "params_convention": params,
+        "flops_convention": flops,
+        "tokenizer": "the ladder's own",
+        "bound": "as the table's losses",
+        "vocab_size": 1024,
+        "context": 128,
+        "batch": own.batch if own else published_set("step-law").families["ar"].batch if ar else first.batch,
+        "lr": first.lr,
+        "pooled_batch": first.batch if own else None,
+        "batch_overhead": None if ar else first.batch_overhead,
+        "repeats": repeats_for(name),
+        "published": False,
+    }
+
+
+def _conventions(params: str, flops: str, path: str) -> tuple[str, str, tuple[str, ...]]:
     """(params, FLOPs, notes) of a file; unstated counting is read as the commonest, and said."""
-    params, flops = raw.get("params_convention", UNSTATED), raw.get("flops_convention", UNSTATED)
     notes = []
     for name, value, known in (("params", params, PARAMETER_CONVENTIONS), ("FLOPs", flops, FLOP_CONVENTIONS)):
         if value != UNSTATED and value not in known:
@@ -91,11 +153,11 @@ def _conventions(raw: Mapping[str, Any], path: str) -> tuple[str, str, tuple[str
         notes.append("how parameters were counted is not stated: taken as non-embedding")
     if flops == UNSTATED:
         flops = "6N"
-        notes.append("how FLOPs were counted is not stated: taken as 6·N")
+        notes.append("how FLOPs were counted is not stated: taken as the table's own FLOPs per token")
     return params, flops, tuple(notes)
 
 
-def _fitted(
+def _printed(
     name: str, raw: Mapping[str, Any], conventions: tuple[str, str, tuple[str, ...]], path: str
 ) -> Forecast | None:
     params, flops, notes = conventions
@@ -126,38 +188,23 @@ def _fitted(
         elif not curvature:
             curved = ASSUMED_CURVATURE
     held = raw.get("hold_out") or {}
-    first, ar = published_set("gidd"), name in AUTOREGRESSIVE
-    own = first.families.get(name)
     return Forecast(
-        family=name,
-        origin=str(path),
-        params_convention=params,
-        flops_convention=flops,
-        tokenizer="the ladder's own",
-        bound="as the table's losses",
-        vocab_size=1024,
-        context=128,
         size_law=size,
         loss_law=loss,
         form=form,
         curvature=curvature or USUAL_CURVATURE,
         curvature_source=curved,
         flops_range=fitted,
-        batch=own.batch if own else published_set("step-law").families["ar"].batch if ar else first.batch,
-        lr=first.lr,
-        pooled_batch=first.batch if own else None,
-        batch_overhead=None if ar else first.batch_overhead,
-        repeats=repeats_for(name),
         holdout_per_decade=held.get("growth") or None,
-        published=False,
         surface_error=error,
         notes=notes,
+        **_usual(name, params, flops, path),
     )
 
 
-def _with_recipe(forecast: Forecast, raw: Mapping[str, Any]) -> Forecast:
+def _with_recipe(forecast: Forecast, laws: Laws) -> Forecast:
     """The recipe of the ladder's own runs, whose loss the law forecasts; a fixed batch or rate is kept."""
-    recipe = raw.get("recipe")
+    recipe = laws.recipe
     if recipe is None:
         note = "how the table's runs were trained is not stated: the plan takes difflaw's defaults"
         return replace(forecast, notes=(*forecast.notes, note))
@@ -169,27 +216,29 @@ def _with_recipe(forecast: Forecast, raw: Mapping[str, Any]) -> Forecast:
             fixed[key] = HyperLaw(y, float(recipe[key]), {}, text, forecast.origin, "the ladder's recipe")
     if "batch" in fixed:
         fixed["pooled_batch"] = None
-    family = (raw.get("family_configs") or {}).get(forecast.family) or {}
+    family = laws.family_configs.get(forecast.family) or {}
     return replace(forecast, recipe=rest, family_config=family, **fixed)  # type: ignore[arg-type]
 
 
-def _with_own(forecast: Forecast, extras: Mapping[str, Any]) -> Forecast:
+def _with_own(forecast: Forecast, laws: Laws) -> Forecast:
     """The table's own laws of batch and rate and its own worth of repeated data, where it has them."""
-    fit = extras.get("batch_and_rate", {}).get(forecast.family)
-    if fit is not None and min(fit["k_batch"], fit["k_rate"]) > HARDLY:
-        caveats = tuple(f"batch and rate of the fitted table: {w}" for w in fit["warnings"])
+    if laws.extras is None:
+        return forecast
+    fit = laws.extras.batch_and_rate.get(forecast.family)
+    if fit is not None and min(fit.k_batch, fit.k_rate) > HARDLY:
+        caveats = tuple(f"batch and rate of the fitted table: {w}" for w in fit.warnings)
         forecast = replace(
             forecast,
-            batch=_hyper_law(fit, "batch", "batch_tokens", forecast.origin),
-            lr=_hyper_law(fit, "rate", "lr", forecast.origin),
+            batch=_hyper_law(fit.batch_intercept, fit.batch_exponents, "batch_tokens", forecast.origin),
+            lr=_hyper_law(fit.rate_intercept, fit.rate_exponents, "lr", forecast.origin),
             pooled_batch=None,
             batch_overhead=None,
-            batch_curvature=fit["k_batch"],
+            batch_curvature=fit.k_batch,
             notes=(*forecast.notes, *caveats),
         )
-    repeated = extras.get("repeated_data", {}).get(forecast.family)
+    repeated = laws.extras.repeated_data.get(forecast.family)
     if repeated is not None:
-        known, least = repeated["half_life"], repeated["half_life_at_least"]
+        known, least = repeated.half_life, repeated.half_life_at_least
         usual = forecast.repeats.R_D if forecast.repeats else 0.0
         if known is not None:
             checked = "fitted to the table's repeated runs"
@@ -200,10 +249,10 @@ def _with_own(forecast: Forecast, extras: Mapping[str, Any]) -> Forecast:
     return forecast
 
 
-def _hyper_law(fit: Mapping[str, Any], what: str, y: str, origin: str) -> HyperLaw:
+def _hyper_law(intercept: float, exponents: Mapping[str, float], y: str, origin: str) -> HyperLaw:
     names = {"batch": "batch_tokens", "tokens": "tokens", "params": "params"}
     symbols = {"batch": "B", "tokens": "D", "params": "N"}
-    exponents, coefficient = fit[f"{what}_exponents"], math.exp(fit[f"{what}_intercept"])
+    coefficient = math.exp(intercept)
     formula = "·".join([f"{coefficient:.4g}", *(f"{symbols[t]}^{e:.4g}" for t, e in exponents.items())])
     return HyperLaw(
         y=y,

@@ -23,6 +23,13 @@ ASSUMED = "assumed"
 """How a curvature that no data gave begins its source."""
 
 
+FORM_ERROR = 0.01
+"""Standard deviation of ln L a decade beyond the fitted range: the runs of 2512.10858 came out 0.4 to 2.1 % off at 0.7
+to 1.7 decades, the Chinchilla points 1.4 % at 1.7."""
+RUN_NOISE = 0.002
+"""Standard deviation of ln L from run to run where a law does not say (replicate seeds: 0.001 to 0.003)."""
+
+
 @dataclass(frozen=True)
 class AdditiveLoss:
     """E + A·M^-alpha + B·D^-beta in FLOPs per token M and tokens D."""
@@ -95,6 +102,16 @@ class Forecast:
         """Whether a loss can be forecast at all."""
         return self.loss_law is not None or self.form is not None
 
+    @property
+    def domain(self) -> tuple[float, float]:
+        """FLOPs between which a budget is sought."""
+        return 1e6, 1e60
+
+    @property
+    def floor(self) -> float:
+        """Loss that no budget reaches; 0 where the law has none."""
+        return self.form.E if self.loss_law is None and self.form is not None else 0.0
+
     def best_size(self, flops: float) -> float:
         """M*(C)."""
         return self.size_law(flops)
@@ -120,6 +137,10 @@ class Forecast:
     def loss(self, m: float, tokens: float) -> float:
         """L(M, D) = L*(M·D) · exp(regret)."""
         return self.best_loss(m * tokens) * math.exp(self.regret(m, m * tokens))
+
+    def loss_of(self, m: float, tokens: float, unique: float | None, worth: float) -> float:
+        """L at M and D tokens, of which ``unique`` differ, so that they are worth ``worth`` fresh ones."""
+        return self.loss(m, worth)
 
     def slope(self, flops: float) -> float:
         """-d ln L*/d ln C, which at the optimum is also what more tokens buy at fixed size."""
@@ -147,9 +168,47 @@ class Forecast:
         kind = f"{100 * level:g} % for the law's mean loss, from the surface's covariance; assumes the form holds"
         return Interval(best * math.exp(-half), best * math.exp(half), level, kind)
 
+    def params_interval(self, flops: float, level: float = 0.95) -> Interval | None:
+        """Interval of N*(C) where the law speaks of parameters itself."""
+        return None
+
+    def intervals_at(
+        self, m: float, tokens: float, unique: float | None, worth: float, level: float
+    ) -> tuple[Interval | None, Interval | None]:
+        """(for the law, for one new run) of the loss at M and D: the law's error, run noise, and its form's.
+
+        ``unique`` and ``worth`` as in `loss_of`.
+        """
+        flops, loss = m * tokens, self.loss_of(m, tokens, unique, worth)
+        # Repeats count for less, so the law's level is read at fewer FLOPs.
+        law = self.loss_interval(m * worth, level)
+        known = self.loss_interval(flops, 0.95)
+        dof = 0
+        if self.loss_law is not None:
+            dof = self.loss_law.degrees_of_freedom
+        elif self.surface_error is not None:
+            dof = self.surface_error.dof
+        error = math.log(known.high / known.low) / 2 / quantile(0.95, dof) if known else 0.0
+        rate = self.holdout_per_decade or FORM_ERROR
+        form = rate * math.log10(self.extrapolation_factor(flops))
+        half = quantile(level, dof if known else 0) * math.hypot(error, RUN_NOISE, form)
+        missing = "" if known else "; the law's own error is not known and not in it"
+        kind = (
+            f"{100 * level:g} % for one new run: law {100 * error:.2f} %, run to run {100 * RUN_NOISE:g} %, "
+            f"form {100 * form:.2f} % ({100 * rate:.2g} % a decade beyond the fitted range){missing}"
+        )
+        run = Interval(loss * math.exp(-half), loss * math.exp(half), level, kind)
+        return (None if law is None else _around(law, loss)), run
+
     def extrapolation_factor(self, flops: float) -> float:
         """Factor by which ``flops`` lies outside the fitted range; 1 inside or where no range is known."""
         if self.flops_range is None:
             return 1.0
         low, high = self.flops_range
         return max(flops / high, low / flops, 1.0)
+
+
+def _around(interval: Interval, value: float) -> Interval:
+    """The interval moved so that ``value`` lies in its middle, in logarithms: what a run off the best size gives up."""
+    half = math.sqrt(interval.high / interval.low)
+    return Interval(value / half, value * half, interval.level, interval.kind)

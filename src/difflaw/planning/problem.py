@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -11,6 +11,7 @@ import numpy as np
 from difflaw.errors import InputError
 from difflaw.law.repeated_data import effective_tokens
 from difflaw.law.search import lowest
+from difflaw.planning.fitted import FittedForecast
 from difflaw.planning.predict import Forecast
 from difflaw.planning.request import Ask
 from difflaw.planning.shapes import Count, Shape, Sized, allowed_shapes, counted, near
@@ -67,7 +68,16 @@ class Problem:
 
     def loss(self, m: float, tokens: float) -> float:
         """Loss at M and D before any cooldown; infinite without tokens."""
-        return self.law.loss(m, self.worth(tokens)) if tokens > 0 else math.inf
+        if not tokens > 0:
+            return math.inf
+        return self.law.loss_of(m, tokens, self.ask.unique_tokens, self.worth(tokens))
+
+    def sized(self, shape: Shape) -> Sized:
+        """A shape with its size as the law counts: FLOPs as the table's sizes show them where nobody says how."""
+        found = counted(shape, self.count, self.conventions)
+        if isinstance(self.law, FittedForecast) and self.law.relation:
+            return replace(found, flops_per_token=self.law.flops_per_token(found.params))
+        return found
 
     def tokens_left(self, m: float, flops: float) -> float:
         """Tokens that fit a budget for training and inference together."""
@@ -85,10 +95,10 @@ class Problem:
     def snap(self, size: float, by: str) -> Sized:
         """The allowed shape to train for a size in ``by``; InputError (with the constraints) where none is near."""
         if self.ask.shapes:
-            sized = [counted(s, self.count, self.conventions) for s in self.ask.shapes]
+            sized = [self.sized(s) for s in self.ask.shapes]
             return min(sized, key=lambda s: abs(math.log(getattr(s, by) / size)))
         try:
-            return near(self.shapes, size, self.count, by, self.conventions)[0]
+            return near(self.shapes, size, self.sized, by)[0]
         except InputError as error:
             raise InputError(f"{self.law.family}: {self.ask.constraints}: {error}") from None
 

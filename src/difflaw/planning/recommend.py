@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,10 @@ from difflaw.families.registry import get, names, reads_clean_copy, resolve
 from difflaw.files import read_json, write_atomically
 from difflaw.formatting import short_count
 from difflaw.law.document import Laws
+from difflaw.law.odds import standings
 from difflaw.model.accounting import Account, account
 from difflaw.model.config import ModelConfig, default_heads
+from difflaw.planning.fitted import FittedForecast
 from difflaw.planning.forecast import load_forecasts
 from difflaw.planning.planner import plan
 from difflaw.planning.predict import Forecast
@@ -95,9 +98,20 @@ def recommend(ask: Ask, laws: dict[str, Forecast]) -> tuple[list[RunPlan], list[
             reasons.append(str(error))
     if not plans:
         raise InputError(reasons[0] if len(reasons) == 1 else f"{reasons[0]} (and {len(reasons) - 1} families more)")
+    plans = _with_odds(plans, ask, laws)
     if ask.loss is not None and ask.flops is None and ask.gpu_hours is None:
         return sorted(plans, key=lambda p: p.flops), reasons
     return rank(plans), reasons
+
+
+def _with_odds(plans: list[RunPlan], ask: Ask, laws: dict[str, Forecast]) -> list[RunPlan]:
+    """Plans with the probability that theirs is the lowest loss, where several come from draws of one table."""
+    fitted = {name: law.draws for name, law in laws.items() if isinstance(law, FittedForecast)}
+    if ask.flops is None or len(plans) < 2 or any(p.family not in fitted for p in plans):
+        return plans
+    odds = standings({p.family: fitted[p.family] for p in plans}, ask.flops)
+    likely = {s.family: s.probability for s in odds.families}
+    return [replace(p, probability=likely[p.family]) for p in plans]
 
 
 def train_config(chosen: RunPlan, corpus: str) -> dict[str, Any]:

@@ -70,6 +70,8 @@ class RunPlan:
     """How the run is to be trained, batch and rate apart (keys of `training.recipe.Recipe`)."""
     family_config: Mapping[str, Any] = field(default_factory=dict)
     """Name, label and options of the family, where ``family`` is a ladder's own label."""
+    probability: float | None = None
+    """Of having the lowest loss among the families planned for, where their laws come from one table."""
     alternatives: tuple[Alternative, ...] = ()
     derived: tuple[Derived, ...] = ()
     warnings: tuple[str, ...] = ()
@@ -77,5 +79,5 @@ class RunPlan:
 
 
 def rank(plans: Sequence[RunPlan]) -> list[RunPlan]:
-    """Plans from the lowest forecast loss up; those without one last."""
-    return sorted(plans, key=lambda p: (p.loss is None, p.loss or 0.0))
+    """Plans by their odds of the lowest loss where those are known, else by the loss forecast; without one last."""
+    return sorted(plans, key=lambda p: (p.loss is None, -(p.probability or 0.0), p.loss or 0.0))

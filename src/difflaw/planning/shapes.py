@@ -75,21 +75,20 @@ def allowed_shapes(spread: float = 2.2) -> list[Shape]:
     return out
 
 
-def near(shapes: Sequence[Shape], size: float, count: Count, by: str, conventions: tuple[str, str]) -> list[Sized]:
+def near(shapes: Sequence[Shape], size: float, measure: Callable[[Shape], Sized], by: str) -> list[Sized]:
     """Shapes of about this size, the best first: close to ``size`` and close to the usual proportion.
 
     Args:
         shapes: allowed shapes.
         size: requested params or FLOPs per token.
-        count: counts one shape.
+        measure: gives a shape its size in the law's conventions.
         by: "params" or "flops_per_token": what ``size`` is.
-        conventions: of params and of FLOPs.
 
     Raises:
         InputError: no allowed shape comes within a factor 1.5 (sizes between laptop and far above any model exist).
     """
     rough = [s for s in shapes if 0.02 < 72.0 * s.layers * s.width**2 / (size if by != "params" else 6 * size) < 8]
-    sized = [counted(s, count, conventions) for s in rough or shapes[:: max(1, len(shapes) // 64)]]
+    sized = [measure(s) for s in rough or shapes[:: max(1, len(shapes) // 64)]]
     off = {s.shape: math.log(getattr(s, by) / size) for s in sized}
     close = [s for s in sized if abs(off[s.shape]) < math.log(1.5)]
     if not close:

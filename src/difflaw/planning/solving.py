@@ -33,7 +33,9 @@ def requested_size(problem: Problem) -> tuple[float, str]:
     if flops is None:
         assert ask.tokens is not None  # the only constraint left
         tokens = ask.tokens
-        flops = _solve(lambda c: problem.tokens_left(problem.best_size(c), c) / tokens, f"--tokens {tokens:g}")
+        flops = _solve(
+            lambda c: problem.tokens_left(problem.best_size(c), c) / tokens, f"--tokens {tokens:g}", problem.law.domain
+        )
     return problem.best_size(flops), "flops_per_token"
 
 
@@ -58,7 +60,7 @@ def budget(problem: Problem) -> float | None:
 def budget_for_loss(problem: Problem, loss: float) -> float:
     """FLOPs with which the best size reaches ``loss`` (before any cooldown); InputError below the law's floor."""
     name = f"--loss {problem.ask.loss:g}"
-    floor = problem.law.form.E if problem.law.loss_law is None and problem.law.form is not None else 0.0
+    floor = problem.law.floor
     if loss <= floor:
         raise InputError(
             f"{name}: {problem.law.origin} puts the floor of {problem.law.family} at {floor:.3f}; no budget reaches it"
@@ -68,12 +70,14 @@ def budget_for_loss(problem: Problem, loss: float) -> float:
         m = problem.best_size(c)
         return loss / problem.loss(m, problem.tokens_left(m, c))
 
-    return _solve(ratio, name)
+    return _solve(ratio, name, problem.law.domain)
 
 
 def size_for_loss(problem: Problem, loss: float, tokens: float) -> float:
     """Smallest M that reaches ``loss`` on ``tokens``."""
-    centre = math.log(problem.law.best_size(_solve(lambda c: c / problem.law.best_size(c) / tokens, "--tokens")))
+    centre = math.log(
+        problem.law.best_size(_solve(lambda c: c / problem.law.best_size(c) / tokens, "--tokens", problem.law.domain))
+    )
     sizes = np.linspace(centre - 6, centre + 6, 1201)
     smallest = first_root(lambda ln: problem.loss(math.exp(ln), tokens) - loss, sizes)
     if smallest is None:
@@ -105,7 +109,7 @@ def tokens_for(problem: Problem, sized: Sized) -> float:
     elif ask.loss is not None:
         return tokens_for_loss(problem, m, ask.loss * problem.cooldown)
     else:
-        flops = _solve(lambda c: problem.best_size(c) / m, f"--params {ask.params:g}")
+        flops = _solve(lambda c: problem.best_size(c) / m, f"--params {ask.params:g}", problem.law.domain)
         tokens = problem.tokens_left(m, flops)
     if ask.loss is not None and problem.loss(m, tokens) > ask.loss * problem.cooldown * (1 + 1e-3):
         reach = problem.loss(m, tokens) / problem.cooldown
@@ -118,7 +122,7 @@ def tokens_for(problem: Problem, sized: Sized) -> float:
 
 def tokens_for_loss(problem: Problem, m: float, loss: float) -> float:
     """Fewest tokens with which a size reaches a loss."""
-    start = math.log(_solve(lambda c: problem.law.best_size(c) / m, "--params")) - math.log(m)
+    start = math.log(_solve(lambda c: problem.law.best_size(c) / m, "--params", problem.law.domain)) - math.log(m)
     tokens = np.linspace(start - 5, start + 8, 2601)
     fewest = first_root(lambda ln: problem.loss(m, math.exp(ln)) - loss, tokens)
     if fewest is None:
@@ -130,13 +134,13 @@ def tokens_for_loss(problem: Problem, m: float, loss: float) -> float:
     return math.exp(fewest)
 
 
-def _solve(ratio: Callable[[float], float], name: str) -> float:
-    """FLOPs at which a rising ``ratio`` is 1; InputError outside 1e6 to 1e60."""
-    low, high = math.log(1e6), math.log(1e60)
+def _solve(ratio: Callable[[float], float], name: str, domain: tuple[float, float]) -> float:
+    """FLOPs at which a rising ``ratio`` is 1; InputError where that lies outside the law's domain."""
+    low, high = math.log(domain[0]), math.log(domain[1])
 
     def ln_ratio(ln_flops: float) -> float:
         return math.log(min(max(ratio(math.exp(ln_flops)), 1e-300), 1e300))
 
     if not ln_ratio(low) <= 0 <= ln_ratio(high):
-        raise InputError(f"{name}: no budget between 1e6 and 1e60 FLOPs meets it")
+        raise InputError(f"{name}: no budget between {domain[0]:.0e} and {domain[1]:.0e} FLOPs meets it")
     return math.exp(root(ln_ratio, low, high))

@@ -14,20 +14,20 @@ COST = 0.0025
 
 def extras_tables(extras: Any) -> list[Grid]:
     """Tables of the parts that were fitted, of what `difflaw.law.extras` returns; empty where none was."""
-    found = (standings_table(extras), batch_and_rate_table(extras), repeated_data_table(extras))
+    found = (batch_and_rate_table(extras), repeated_data_table(extras))
     return [table for table in found if table is not None]
 
 
-def standings_table(extras: Any) -> Grid | None:
-    """Chance of each family to have the lowest loss, by budget."""
+def standings_table(laws: Any) -> Grid | None:
+    """Chance of each family to have the lowest loss, by budget, of what `difflaw.law.fit_table` returns."""
     rows = []
-    for flops, standings in extras.standings.items():
-        for s in standings:
+    for at in getattr(laws, "standings", ()):
+        for s in at.families:
             chance = f"{100 * s.probability:.0f} %"
             loss = f"{fixed(s.best_loss, 4)} {span(s.loss)}"
             rows.append(
                 [
-                    scientific(flops),
+                    scientific(at.flops),
                     family_cell(s.family),
                     chance,
                     counted(s.best_flops_per_token, s.flops_per_token),
@@ -35,7 +35,11 @@ def standings_table(extras: Any) -> Grid | None:
                 ]
             )
     headers = ["FLOPs", "Family", "Chance of the lowest loss", "FLOPs per token M*, for the law", "Loss, for the law"]
-    return grid("Families fitted jointly, exponents partially pooled", headers, rows) if rows else None
+    return (
+        grid("Odds of the families, each law with what the others say of its exponents", headers, rows)
+        if rows
+        else None
+    )
 
 
 def batch_and_rate_table(extras: Any) -> Grid | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from difflaw.formatting import UNKNOWN, fixed, scientific, short_count, significant, with_interval
 from difflaw.law.results import FittedFamilies, HeldOut, Surface
-from difflaw.report.cells import Grid, counted, family_cell, grid, span, status_cell
+from difflaw.report.cells import Grid, counted, family_cell, grid, status_cell
 from difflaw.report.colours import in_order
 
 
@@ -53,17 +53,21 @@ def _surface_row(fit: Surface) -> list[str]:
 
 
 def forecast_table(laws: FittedFamilies) -> Grid | None:
-    """Best size and loss at each family's largest budget and ten times further, with the three kinds of intervals."""
+    """Exponent, best size, tokens and loss at each family's largest budget and ten times further."""
     rows = []
     for family in in_order(laws.families):
-        for best in laws.families[family].forecasts:
-            f, size, tokens = best.forecast, best.params_interval, best.tokens_interval
-            what = [counted(best.params, size), counted(best.tokens, tokens), fixed(f.loss, 4)]
-            rows.append([family_cell(family), scientific(best.flops), *what, span(f.mean), span(f.run)])
+        given = laws.families[family].answer
+        for at in (given.largest, given.ten_times) if given is not None else ():
+            if at is None or at.loss is None:
+                continue
+            sizes = [UNKNOWN if v is None else counted(v.estimate, v) for v in (at.params, at.tokens)]
+            low, high = ([fixed(end, 4) for end in pair] for pair in (at.loss.law, at.loss.run))
+            spans = [f"[{a}, {b}]" for a, b in (low, high)]
+            rows.append([family_cell(family), scientific(at.flops), *sizes, fixed(at.loss.estimate, 4), *spans])
     if not rows:
         return None
-    headers = ["Family", "FLOPs", "N*, for the law", "D*, for the law", "Loss", "for the mean loss", "for one new run"]
-    return grid("Forecasts by the surface, in brackets three kinds of 95 % intervals", headers, rows)
+    headers = ["Family", "FLOPs", "N*, for the law", "D*, for the law", "Loss", "for the law", "for one new run"]
+    return grid("Answers, in brackets 95 % intervals", headers, rows)
 
 
 def hold_out_table(laws: FittedFamilies) -> Grid | None:

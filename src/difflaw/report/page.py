@@ -17,7 +17,7 @@ from difflaw.files import write_atomically
 from difflaw.formatting import as_float, significant
 from difflaw.law.results import FittedFamilies
 from difflaw.report.exponents import exponent_tables, published_exponents
-from difflaw.report.extras_tables import extras_tables
+from difflaw.report.extras_tables import extras_tables, standings_table
 from difflaw.report.figures import all_figures
 from difflaw.report.law_tables import forecast_table, hold_out_table, optima_table, surface_table
 from difflaw.report.plotly_figure import to_plotly
@@ -113,7 +113,7 @@ def _policy(*scripts: str) -> str:
 def _fitted(laws: FittedFamilies | None, published: Iterable[Any]) -> dict[str, Any]:
     """What the page says of the laws; everything empty while there are none."""
     if laws is None:
-        names = ("optima", "exponents", "excluded", "surfaces", "forecasts", "form_reasons", "hold_out")
+        names = ("optima", "exponents", "excluded", "surfaces", "forecasts", "form_reasons", "hold_out", "standings")
         return dict.fromkeys(names) | {"band_level": ""}
     fits = laws.families.values()
     intervals = [law.interval for fit in fits for law in (fit.loss_law, fit.params_law) if law is not None]
@@ -126,11 +126,10 @@ def _fitted(laws: FittedFamilies | None, published: Iterable[Any]) -> dict[str, 
         "surfaces": surface_table(laws),
         "forecasts": forecast_table(laws),
         "form_reasons": [
-            f"{name}: form '{fit.surface.form}': {fit.form_reason}"
-            for name, fit in laws.families.items()
-            if fit.surface is not None and fit.form_reason
+            f"{name}: {fit.answer.reason}" for name, fit in laws.families.items() if fit.answer is not None
         ],
         "hold_out": hold_out_table(laws),
+        "standings": standings_table(laws),
     }
 
 

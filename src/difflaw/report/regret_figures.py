@@ -63,7 +63,9 @@ def _drawable(fit: FamilyLaws) -> bool:
 def _law_panel(table: pd.DataFrame, name: str, fit: FamilyLaws, budgets: Sequence[float], alone: bool) -> Panel:
     surface = fit.surface
     assert surface is not None
-    stars = [(best.params, best.tokens) for best in fit.forecasts]
+    given = fit.answer
+    known = [at for at in ((given.largest, given.ten_times) if given is not None else ()) if at is not None]
+    stars = [(at.params.estimate, at.tokens.estimate) for at in known if at.params and at.tokens]
     x = _span([*surface.params_range, *(star[0] for star in stars)])
     y = _span([*surface.tokens_range, *(star[1] for star in stars)])
     lost = 100 * np.expm1(surface_regret(surface, x[None, :], y[:, None]))

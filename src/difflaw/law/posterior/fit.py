@@ -8,12 +8,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from difflaw.law.posterior.coordinates import to_natural
 from difflaw.law.posterior.importance import Sample, sample
 from difflaw.law.posterior.likelihood import LN_MOST_GROWTH, Rows, sound
-from difflaw.law.posterior.model import NOTHING, ln_loss, where
+from difflaw.law.posterior.model import COUNT, NOTHING, PENALTY, ln_loss, where
 from difflaw.law.posterior.modes import Mode, Problem, find_modes
 from difflaw.law.posterior.posterior import Posterior, Suspect, interior
-from difflaw.law.posterior.prior import INTERACTION_ODDS, prior_of
+from difflaw.law.posterior.prior import GROWTH, INTERACTION_ODDS, NOISE, prior_of
 from difflaw.law.surface.size_effect import size_effect, size_groups
 
 DRAWS = 1000
@@ -73,6 +74,8 @@ def fit_posterior(
     forms: Sequence[str] = ("additive", "interaction"),
     entropy: float | None = None,
     shared: tuple[np.ndarray, np.ndarray] | None = None,
+    centre: tuple[float, float, float] | None = None,
+    repeated: bool | None = None,
     draws: int = DRAWS,
     seed: int = 0,
 ) -> Posterior:
@@ -83,14 +86,17 @@ def fit_posterior(
         forms: "additive", "interaction" or both.
         entropy: known entropy of the text, nats per token: the floor is not below it.
         shared: what other families say of (ln alpha, ln beta, ln E), mean and precision.
+        centre: where ln N, ln D and ln(N/U) are counted from; default the means of the rows.
+        repeated: whether the law is to know of repeated data; default where rows repeat theirs.
         draws: how many.
         seed: same seed and rows, same draws.
     """
     used = rows
     if len(rows) > MOST_ROWS:
         used = rows.at(np.linspace(0, len(rows) - 1, MOST_ROWS).round().astype(int))
-    repeated = used.unique is not None and bool((used.tokens > 1.01 * used.unique).any())
-    centre = _centre(used, repeated)
+    if repeated is None:
+        repeated = used.unique is not None and bool((used.tokens > 1.01 * used.unique).any())
+    centre = _centre(used, repeated) if centre is None else centre
     floor = -math.inf if entropy is None else math.log(entropy)
     prepared = _rows(used, centre, repeated)
     level = float(prepared.y.mean())
@@ -118,6 +124,53 @@ def fit_posterior(
     probabilities = {form: math.exp(v - top) / total for form, v in odds.items()}
     theta, noise, growth = _drawn(problem, prepared, found, probabilities, 2 * draws, rng)
     return _posterior(used, prepared, centre, (theta, noise, growth), probabilities, found, draws, repeated, len(rows))
+
+
+def prior_posterior(
+    around: Columns, *, level: float = 1.0, repeated: bool = False, draws: int = DRAWS, seed: int = 0
+) -> Posterior:
+    """Draws of the prior alone, about some runs that were never made: what is known before the first one.
+
+    Args:
+        around: runs in whose middle the prior is centred; their losses are not looked at.
+        level: ln loss there.
+        repeated: whether data may be repeated.
+        draws: how many.
+        seed: same seed, same draws.
+    """
+    rng = np.random.default_rng(seed)
+    parts = []
+    for form, share in (("additive", 1 - INTERACTION_ODDS), ("interaction", INTERACTION_ODDS)):
+        prior = prior_of(level, interaction=form == "interaction", repeated=repeated)
+        count = round(draws * share)
+        value = np.zeros((count, COUNT))
+        value[:, PENALTY] = -np.inf
+        drawn = prior.mean + prior.sd * rng.standard_normal((count, COUNT))
+        value[:, prior.free] = drawn[:, prior.free]
+        shares = to_natural(value)
+        # Places 1 and 2 hold ln alpha and ln beta in a prior; the slopes follow from the shares.
+        value[:, 1] += shares[:, 0] - value[:, 0]
+        value[:, 2] += shares[:, 1] - value[:, 0]
+        parts.append(to_natural(value))
+    theta = rng.permutation(np.concatenate(parts))
+    ln_c = np.log(around.flops)
+    return Posterior(
+        theta=theta,
+        ln_noise=np.full(len(theta), NOISE[0]),
+        growth=math.exp(GROWTH[0]),
+        centre=_centre(around, repeated),
+        forms={"additive": 1 - INTERACTION_ODDS, "interaction": INTERACTION_ODDS},
+        effective_draws=float(len(theta)),
+        rows=0,
+        runs=0,
+        independent=0.0,
+        sizes=np.unique(np.stack([around.params, around.flops / around.tokens], 1), axis=0),
+        budgets=(float(np.exp(ln_c.min())), float(np.exp(ln_c.max()))),
+        params_range=(float(around.params.min()), float(around.params.max())),
+        tokens_range=(float(around.tokens.min()), float(around.tokens.max())),
+        loss_range=(math.exp(level), math.exp(level)),
+        repeated=repeated,
+    )
 
 
 def _centre(used: Columns, repeated: bool) -> tuple[float, float, float]:
@@ -179,7 +232,7 @@ def _drawn(
     count: int,
     rng: np.random.Generator,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(theta (count, 12), ln noise, ln growth): systematic resampling of all forms' weighted points."""
+    """(theta (count, 13), ln noise, ln growth): systematic resampling of all forms' weighted points."""
     theta, noise, growth, weight = [], [], [], []
     for form, one in found.items():
         theta.append(problem(form, rows).natural(one.points))  # type: ignore[operator]
@@ -209,15 +262,16 @@ def _posterior(
         sizes = sizes[np.linspace(0, len(sizes) - 1, 400).round().astype(int)]
     ln_c = np.log(used.flops)
     out = Posterior(
-        theta=theta,
-        ln_noise=noise,
+        theta=theta.astype(np.float32).astype(float),  # as laws.json keeps them
+        ln_noise=noise.astype(np.float32).astype(float),
+        growth=float(np.median(np.exp(np.minimum(growth, LN_MOST_GROWTH)))),
         centre=centre,
         forms=probabilities,
         effective_draws=float(min(1 / sum(probabilities[f] ** 2 / s.size for f, s in found.items()), len(theta))),
         rows=total,
         runs=len(np.unique(used.runs)),
         independent=float(rows.weight.sum()),
-        sizes=sizes,
+        sizes=sizes.astype(np.float32).astype(float),
         budgets=(float(np.exp(ln_c.min())), float(np.exp(ln_c.max()))),
         params_range=(float(used.params.min()), float(used.params.max())),
         tokens_range=(float(used.tokens.min()), float(used.tokens.max())),

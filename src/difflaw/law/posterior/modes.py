@@ -14,8 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from difflaw.law.posterior.coordinates import to_coordinates, to_natural
-from difflaw.law.posterior.likelihood import WIDER, Rows, log_likelihood, sound
-from difflaw.law.posterior.model import ln_loss
+from difflaw.law.posterior.likelihood import Rows, log_likelihood, robust_weight
+from difflaw.law.posterior.model import COUNT, PENALTY, ln_loss
 from difflaw.law.posterior.prior import GROWTH, NOISE, Prior
 from difflaw.law.surface.forms import make_form
 from difflaw.law.surface.starts import grid_starts
@@ -47,16 +47,16 @@ class Problem:
         self.free = np.flatnonzero(prior.free)
 
     def natural(self, places: np.ndarray) -> np.ndarray:
-        """Natural parameters (R, 12) of sampled coordinates (R, q); ln noise and ln growth are left aside."""
-        full = np.zeros((len(places), 12))
-        full[:, 8] = -np.inf  # no overfitting
+        """Natural parameters (R, 13) of sampled coordinates (R, q); ln noise and ln growth are left aside."""
+        full = np.zeros((len(places), COUNT))
+        full[:, PENALTY] = -np.inf  # no overfitting
         full[:, self.free] = places[:, : len(self.free)]
         return to_natural(full)
 
     def density(self, places: np.ndarray) -> np.ndarray:
         """Ln of prior times likelihood, shape (R,)."""
-        full = np.zeros((len(places), 12))
-        full[:, 8] = -np.inf
+        full = np.zeros((len(places), COUNT))
+        full[:, PENALTY] = -np.inf
         full[:, self.free] = places[:, : len(self.free)]
         theta = to_natural(full)
         noise, growth = places[:, -2], places[:, -1]
@@ -74,10 +74,8 @@ def find_modes(problem: Problem, near: Sequence[Mode] = ()) -> list[Mode]:
         near: modes of nearly the same posterior, to start from; default a grid of exponents and the prior.
     """
     count = len(problem.free)
-    if near:
-        starts = np.array([m.place[:count] for m in near])
-    else:
-        starts = _distinct(problem, *_rough(problem, _grid(problem)))
+    known = np.array([m.place[:count] for m in near])
+    starts = known if near else _distinct(problem, *_rough(problem, _grid(problem)))
     place, noise, growth, precision = _settled(problem, starts)
     found, cost, curvature = _gauss_newton(problem, np.concatenate([place[None], starts]), precision, 20)
     out: list[Mode] = []
@@ -139,7 +137,7 @@ def _grid(problem: Problem) -> np.ndarray:
 def _prior_residual(problem: Problem, places: np.ndarray) -> np.ndarray:
     """What the prior asks for as residuals, (R, q - 2 [+ 3])."""
     prior = problem.prior
-    full = np.zeros((len(places), 12))
+    full = np.zeros((len(places), COUNT))
     full[:, problem.free] = places
     theta = to_natural(full)
     value = full.copy()
@@ -203,8 +201,7 @@ def _settled(problem: Problem, starts: np.ndarray) -> tuple[np.ndarray, float, f
     noise, growth = math.log(max(1.7 * float(spread[best]), 1e-7)), 0.0
     spent = n / max(n - 0.7 * k, 0.4 * n)  # the squares that fitting took out of the residuals
     for _ in range(20):
-        good = sound(residual, noise, growth, rows.height)
-        weight = (good + (1 - good) / WIDER**2) * rows.weight
+        weight = robust_weight(residual, noise, growth, rows)
         place, _, _ = _gauss_newton(problem, place, weight * np.exp(-2 * (noise + growth * rows.height)), 4)
         model = ln_loss(problem.natural(np.concatenate([place, np.zeros((1, 2))], axis=1)), rows.at)
         residual = model[0] - rows.y
@@ -212,8 +209,7 @@ def _settled(problem: Problem, starts: np.ndarray) -> tuple[np.ndarray, float, f
         noise, growth = _noise(weight * residual**2 * spent, rows, noise, growth)
         if abs(noise - before[0]) + abs(growth - before[1]) < 1e-2:
             break
-    good = sound(residual, noise, growth, rows.height)
-    weight = (good + (1 - good) / WIDER**2) * rows.weight
+    weight = robust_weight(residual, noise, growth, rows)
     return place[0], noise, growth, weight * np.exp(-2 * (noise + growth * rows.height))
 
 

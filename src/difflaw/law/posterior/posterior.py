@@ -11,8 +11,9 @@ import numpy as np
 from difflaw.law.interpolation import prolonged
 from difflaw.law.posterior.model import ln_loss, where
 
-BELOW, ABOVE, STEPS = 3.4, 5.3, 160
-"""The best size is sought between these many logarithms below the smallest and above the largest size run."""
+BELOW, ABOVE, STEPS, WIDEST = 3.4, 5.3, 120, 0.2
+"""The best size is sought between these many logarithms below the smallest and above the largest size run, at
+least so many steps and none wider than the last in ln N."""
 
 
 @dataclass(frozen=True)
@@ -40,13 +41,13 @@ class Best:
 
     @property
     def ln_tokens(self) -> np.ndarray:
-        """ln D = ln C - ln M."""
+        """Ln D = ln C - ln M."""
         return math.log(self.flops) - self.ln_flops_per_token
 
 
 @dataclass(frozen=True)
 class Posterior:
-    """Draws of a law: natural parameters (R, 12) and ln noise (R,), the same for whoever asks.
+    """Draws of a law: natural parameters (R, 13) and ln noise (R,), the same for whoever asks.
 
     Sizes N are in the table's count of parameters, C in its count of FLOPs; ``sizes`` relates the two.
     """
@@ -54,6 +55,8 @@ class Posterior:
     theta: np.ndarray
     ln_noise: np.ndarray
     """ln of the standard deviation of ln loss of one run near the lowest losses."""
+    growth: float
+    """By which noise grows away from the lowest loss: e^(growth·distance in ln loss)."""
     centre: tuple[float, float, float]
     forms: Mapping[str, float]
     """Probability of each form."""
@@ -95,7 +98,7 @@ class Posterior:
         return np.exp(self.ln_noise)
 
     def flops_per_token(self, ln_params: np.ndarray) -> np.ndarray:
-        """ln M of ln N, as the table's own sizes relate the two (straight between them in logarithms)."""
+        """Ln M of ln N, as the table's own sizes relate the two (straight between them in logarithms)."""
         known = np.log(self.sizes)
         params, index = np.unique(known[:, 0].round(9), return_inverse=True)
         per_token = np.bincount(index, known[:, 1]) / np.bincount(index)
@@ -105,14 +108,14 @@ class Posterior:
         return prolonged(ln_params, *_joined(params, per_token))
 
     def params_of(self, ln_flops_per_token: np.ndarray) -> np.ndarray:
-        """ln N of ln M: the inverse of `flops_per_token`, which grows."""
+        """Ln N of ln M: the inverse of `flops_per_token`, which grows."""
         low, high = math.log(self.params_range[0]) - 12, math.log(self.params_range[1]) + 16
         grid = np.linspace(low, high, 2000)
         return np.interp(ln_flops_per_token, self.flops_per_token(grid), grid)
 
     def best(self, flops: float) -> Best:
         """The best size of a budget by every draw."""
-        sizes = self._grid()
+        sizes = self._grid(flops)
         ln_m = self.flops_per_token(sizes)
         values = self.ln_loss(np.exp(sizes), np.exp(math.log(flops) - ln_m))
         at = first_lowest(values)
@@ -123,8 +126,11 @@ class Posterior:
         ln_n = sizes[at] + off * (sizes[1] - sizes[0])
         return Best(ln_n, self.flops_per_token(ln_n), here - 0.25 * (before - after) * off, flops)
 
-    def _grid(self) -> np.ndarray:
-        return np.linspace(math.log(self.params_range[0]) - BELOW, math.log(self.params_range[1]) + ABOVE, STEPS)
+    def _grid(self, flops: float) -> np.ndarray:
+        """Ln sizes among which the best of a budget lies: further out for budgets outside those that were run."""
+        low = math.log(self.params_range[0]) - BELOW - 0.8 * max(math.log(self.budgets[0] / flops), 0.0)
+        high = math.log(self.params_range[1]) + ABOVE + 0.8 * max(math.log(flops / self.budgets[1]) - 2.3, 0.0)
+        return np.linspace(low, high, max(STEPS, round((high - low) / WIDEST)))
 
 
 def _joined(params: np.ndarray, per_token: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -143,7 +149,7 @@ def first_lowest(values: np.ndarray) -> np.ndarray:
 
 def interior(post: Posterior, flops: float) -> np.ndarray:
     """Whether each draw's loss has a lowest point in size at a budget, well inside the sizes searched."""
-    sizes = post._grid()
+    sizes = post._grid(flops)
     values = post.ln_loss(np.exp(sizes), np.exp(math.log(flops) - post.flops_per_token(sizes)))
     at = first_lowest(values)
     return (at > 2) & (at < len(sizes) - 4)

@@ -13,11 +13,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-INTERACTION_ODDS = 0.1
+from difflaw.law.posterior.model import COUNT, INTERACTION, REPEATED
+
+INTERACTION_ODDS = 0.2
 """Probability, before the data, that the data term changes with the size."""
 NOISE = (math.log(0.003), 3.0)
 """Mean and standard deviation of ln of the run noise (of ln loss)."""
-GROWTH = (math.log(0.4), 1.2)
+GROWTH = (math.log(0.2), 1.2)
 """The same of ln kappa, by which noise grows with the distance of a loss from the lowest: e^(kappa·distance)."""
 
 
@@ -25,7 +27,7 @@ GROWTH = (math.log(0.4), 1.2)
 class Prior:
     """Independent normals of the coordinates but for the two slopes, whose exponents ln alpha and ln beta are normal.
 
-    ``mean`` and ``sd`` have shape (12,), in the order of `model.NAMES`: places 1 and 2 (the slopes) hold the mean and
+    ``mean`` and ``sd`` have shape (13,), in the order of `model.NAMES`: places 1 and 2 (the slopes) hold the mean and
     deviation of ln alpha and ln beta; ``free`` says which coordinates are sampled.
     """
 
@@ -38,7 +40,7 @@ class Prior:
     """Mean and precision of (ln alpha, ln beta, ln E) as other families know it, shapes (3,) and (3, 3)."""
 
     def log_density(self, points: np.ndarray, natural: np.ndarray) -> np.ndarray:
-        """Ln of the density of coordinates (R, 12) with their natural parameters, shape (R,)."""
+        """Ln of the density of coordinates (R, 13) with their natural parameters, shape (R,)."""
         value = points.copy()
         value[:, 1:3] = natural[:, 3:5]  # ln alpha = slope - ln share: a shift, so the density is the same
         t = ((value - self.mean) / self.sd)[:, self.free]
@@ -70,14 +72,14 @@ def prior_of(
         shared: what other families say of (ln alpha, ln beta, ln E): mean and precision.
     """
     usual = math.log(0.35)
-    mean = np.array([level, usual, usual, -0.8, -0.5, 0.0, 0.0, 0.0, level - 1.5, 1.0, -4.5, 3.7])
-    sd = np.array([1.0, 0.5, 0.5, 1.3, 1.7, 1.0, 1.0, 1.0, 1.5, 0.3, 1.5, 1.5])
-    free = np.zeros(12, bool)
+    mean = np.array([level, usual, usual, -0.8, -0.5, 0.0, 0.0, 0.0, 0.0, level - 1.5, 1.0, -4.5, 3.7])
+    sd = np.array([1.0, 0.5, 0.5, 1.3, 1.7, 1.0, 1.0, 1.0, 1.0, 1.5, 0.3, 1.5, 1.5])
+    free = np.zeros(COUNT, bool)
     free[:5] = True
     if interaction:
-        free[5:8] = True
+        free[INTERACTION] = True
         mean[1], sd[1] = math.log(0.15), 1.0
         mean[4] = 1.5
-        mean[5:8], sd[5:8] = (0.2, -0.12, -0.01), (0.1, 0.06, 0.015)
-    free[8:12] = repeated
+        mean[INTERACTION], sd[INTERACTION] = (0.2, -0.12, -0.01, 0.003), (0.1, 0.06, 0.015, 0.005)
+    free[REPEATED] = repeated
     return Prior(mean, sd, free, floor, shared)

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from difflaw.law.posterior.model import INTERACTION
 from difflaw.law.posterior.posterior import Posterior
 
 USUAL_SPREAD = np.array([0.09, 0.035, 0.04])
@@ -55,8 +56,8 @@ def shared_priors(families: Mapping[str, Posterior]) -> dict[str, tuple[np.ndarr
 
 
 def _summary(post: Posterior) -> tuple[np.ndarray, np.ndarray]:
-    """Median and covariance of (ln alpha, ln beta, ln E) over the additive draws; a long tail does not set the scale."""
-    draws = post.theta[~np.any(post.theta[:, 5:8], axis=1)][:, PLACES]
+    """Median and covariance of (ln alpha, ln beta, ln E) over additive draws; a long tail sets no scale."""
+    draws = post.theta[~np.any(post.theta[:, INTERACTION], axis=1)][:, PLACES]
     low, middle, high = np.quantile(draws, [0.16, 0.5, 0.84], axis=0)
     sd = np.maximum((high - low) / 2, 1e-6)
     clipped = np.clip(draws, middle - 3 * sd, middle + 3 * sd)

@@ -24,6 +24,7 @@ ALIASES: dict[str, tuple[str, ...]] = {
     "depth": ("layers", "nlayers", "numlayers"),
     "status": ("state",),
     "epochs": ("epoch", "nepochs"),
+    "unique_tokens": ("uniquetokens", "unique", "nunique", "uniquedata"),
     "params_convention": (),
     "flops_convention": (),
 }

@@ -61,19 +61,23 @@ def read_table(
     Raises:
         InputError: missing, empty or malformed file, missing column, unusable value, mixed conventions.
     """
+    path = Path(path)
+    return table_from_frame(read_frame(path), columns, params_convention, flops_convention, source=path.name)
+
+
+def read_frame(path: Path) -> pd.DataFrame:
+    """The rows of a CSV or Parquet file as they are; InputError for a missing, empty or malformed one."""
     import pandas as pd
 
-    path = Path(path)
     if not path.is_file():
         raise InputError(f"{path}: no such file; give a CSV or Parquet table with columns family, params, tokens, loss")
     try:
-        frame = pd.read_parquet(path) if path.suffix.lower() in {".parquet", ".pq"} else pd.read_csv(path)
+        return pd.read_parquet(path) if path.suffix.lower() in {".parquet", ".pq"} else pd.read_csv(path)
     except pd.errors.EmptyDataError as error:
         raise InputError(f"{path.name}: the file is empty; a header line and at least one row are needed") from error
     except Exception as error:  # every parser raises its own kinds, and all mean the same to the reader
         reason = str(error).strip().splitlines() or [type(error).__name__]
         raise InputError(f"{path.name}: not a readable table ({reason[0]}); give CSV or Parquet") from error
-    return table_from_frame(frame, columns, params_convention, flops_convention, source=path.name)
 
 
 def table_from_frame(
