@@ -5,8 +5,7 @@ import pandas as pd
 import pytest
 
 from difflaw.errors import InputError
-from difflaw.law import fit_laws, read_table, table_from_frame
-from difflaw.law.extras import fit_extras
+from difflaw.law import extras, fit_laws, read_table, table_from_frame
 from difflaw.law.table.read import row_names
 
 GOOD = pd.DataFrame({"params": [1e6, 2e6], "tokens": [1e8, 2e8], "flops": [6e14, 2.4e15], "loss": [4.0, 3.5]})
@@ -166,15 +165,22 @@ def test_published_repeated_runs_read_without_options(shared):
     )
 
 
-def test_the_law_of_repeated_data_is_found_from_unique_tokens():
-    cells = [(n, u, u * e) for n in (1e7, 3e7, 1e8, 3e8) for u in (1e8, 3e8, 1e9) for e in (0.5, 1, 4, 16, 64)]
+def test_the_law_of_repeated_data_gets_unique_tokens(monkeypatch):
+    cells = [(n, u, u * e) for n in (1e7, 3e7, 1e8) for u in (1e8, 1e9) for e in (0.5, 1, 4, 16)]
     n, unique, tokens = np.array(cells).T
-    repeats = np.maximum(tokens / unique - 1, 0)
-    worth = np.minimum(tokens, unique) + unique * 15 * (1 - np.exp(-repeats / 15))
-    frame = pd.DataFrame({"params": n, "tokens": tokens, "unique_tokens": unique})
-    table = table_from_frame(frame.assign(loss=1.8 + 480 * n**-0.35 + 2100 * worth**-0.37))
-    found = fit_extras(table, fit_laws(table, surface=False))
-    assert found.repeated_data["all"].half_life == pytest.approx(15, rel=0.02)
+    loss = 1.8 + 480 * n**-0.35 + 2100 * tokens**-0.37
+    table = table_from_frame(pd.DataFrame({"params": n, "tokens": tokens, "unique_tokens": unique, "loss": loss}))
+    seen = []
+
+    def fit(*columns, form):
+        seen.append(columns)
+        raise InputError("the columns are all that is asked for")
+
+    monkeypatch.setattr(extras, "fit_data_limited", fit)
+    found = extras.fit_extras(table, fit_laws(table, surface=False))
+    assert "all: repeated data: the columns are all that is asked for" in found.missing
+    expected = sorted(zip(n, tokens, np.minimum(unique, tokens), loss, strict=True))
+    np.testing.assert_allclose(sorted(zip(*seen[-1], strict=True)), expected)
 
 
 def test_rows_keep_their_number_in_the_file():

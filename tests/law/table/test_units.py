@@ -1,4 +1,4 @@
-"""Numbers in another unit are noticed in planted tables, each kind in its own words; published tables raise no others."""
+"""Numbers in another unit are noticed in planted tables, each kind in its own words; published ones raise no others."""
 
 from __future__ import annotations
 
