@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 
 from difflaw.errors import InputError
-from difflaw.law import read_table, table_from_frame
+from difflaw.law import extras, fit_laws, read_table, table_from_frame
+from difflaw.law.table.read import row_names
 
 GOOD = pd.DataFrame({"params": [1e6, 2e6], "tokens": [1e8, 2e8], "flops": [6e14, 2.4e15], "loss": [4.0, 3.5]})
 
@@ -126,3 +127,89 @@ def test_unreadable_files(tmp_path):
     (tmp_path / "ragged.csv").write_text('a,b\n1,2\n1,2,3,4\n"')
     with pytest.raises(InputError, match=r"ragged\.csv: not a readable table"):
         read_table(tmp_path / "ragged.csv")
+
+
+def test_unique_tokens_give_epochs_and_epochs_unique_tokens():
+    table = table_from_frame(GOOD.assign(**{"Unique Tokens": [2.5e7, 5e8]}))
+    assert table.frame["epochs"].tolist() == [4.0, 1.0]
+    assert table.frame["unique_tokens"].tolist() == [2.5e7, 5e8]
+    assert any("epochs was not in the table" in note for note in table.notes)
+    for alias in ("unique", "n_unique", "unique_data", "dataset_size", "corpus_tokens"):
+        assert table_from_frame(GOOD.assign(**{alias: 1e7})).frame["unique_tokens"].tolist() == [1e7, 1e7]
+    assert table_from_frame(GOOD.assign(epochs=[4.0, 0.5])).frame["unique_tokens"].tolist() == [2.5e7, 2e8]
+    assert table_from_frame(GOOD.assign(epochs=[4.0, None])).frame["unique_tokens"].tolist() == [2.5e7, 2e8]
+    assert table_from_frame(GOOD.rename(columns={"tokens": "data_size"})).frame["tokens"].tolist() == [1e8, 2e8]
+
+
+def test_blank_unique_tokens():
+    some = table_from_frame(GOOD.assign(unique_tokens=[None, 1e8]))
+    assert some.frame["epochs"].tolist() == [1.0, 2.0]
+    assert some.frame["unique_tokens"].tolist() == [1e8, 1e8]
+    assert "1 row without unique_tokens" in some.notes[-1]
+    both = table_from_frame(GOOD.assign(unique_tokens=[None, 1e8], epochs=[5.0, 2.0]))
+    assert both.frame["unique_tokens"].tolist() == [2e7, 1e8]
+    none = table_from_frame(GOOD.assign(unique_tokens=[None, None]))
+    assert not {"unique_tokens", "epochs"} & set(none.frame)
+    with pytest.raises(
+        InputError, match=r"column 'unique_tokens', row 2: 0\.0 is not a positive finite number or noth"
+    ):
+        table_from_frame(GOOD.assign(unique_tokens=[1e8, 0.0]))
+
+
+def test_published_repeated_runs_read_without_options(shared):
+    table = read_table(shared / "data" / "scalebench" / "data_constrained_train.parquet")
+    assert len(table.frame) == 161
+    assert float(np.max(table.frame["epochs"].to_numpy(float))) == 3000
+    np.testing.assert_allclose(
+        table.frame["epochs"], np.maximum(1, table.frame["tokens"] / table.frame["unique_tokens"])
+    )
+
+
+def test_the_law_of_repeated_data_gets_unique_tokens(monkeypatch):
+    cells = [(n, u, u * e) for n in (1e7, 3e7, 1e8) for u in (1e8, 1e9) for e in (0.5, 1, 4, 16)]
+    n, unique, tokens = np.array(cells).T
+    loss = 1.8 + 480 * n**-0.35 + 2100 * tokens**-0.37
+    table = table_from_frame(pd.DataFrame({"params": n, "tokens": tokens, "unique_tokens": unique, "loss": loss}))
+    seen = []
+
+    def fit(*columns, form):
+        seen.append(columns)
+        raise InputError("the columns are all that is asked for")
+
+    monkeypatch.setattr(extras, "fit_data_limited", fit)
+    found = extras.fit_extras(table, fit_laws(table, surface=False))
+    assert "all: repeated data: the columns are all that is asked for" in found.missing
+    expected = sorted(zip(n, tokens, np.minimum(unique, tokens), loss, strict=True))
+    np.testing.assert_allclose(sorted(zip(*seen[-1], strict=True)), expected)
+
+
+def test_rows_keep_their_number_in_the_file():
+    frame = pd.concat([GOOD.iloc[::-1], GOOD.assign(loss=[4.1, 3.6], params=[5e5, 4e6])]).assign(
+        status=["done", "diverged", "done", "done"]
+    )
+    table = table_from_frame(frame)
+    assert table.frame["row"].tolist() == [3, 1, 4]
+    assert table.frame["run"].tolist() == ["row-0001", "row-0002", "row-0003"]
+    assert row_names(table.frame) == ["row 1", "row 3", "row 4"]
+    named = table_from_frame(GOOD.assign(run=["b", "a"], params=1e6))
+    assert named.frame["row"].tolist() == [2, 1]
+    assert row_names(named.frame) == ["run b", "run a"]
+
+
+def test_names_and_order_do_not_depend_on_the_order_of_the_file():
+    draw = np.random.default_rng(0)
+    tokens = np.geomspace(1e8, 1e10, 30)
+    frame = pd.DataFrame({"params": np.repeat([1e7, 2e7, 4e7], 10), "tokens": tokens, "loss": draw.uniform(3, 4, 30)})
+    # Rows that differ in how much of their text was different only, and rows that are equal.
+    frame = pd.concat([frame.assign(unique_tokens=u) for u in (1e9, 1e7, 1e9)], ignore_index=True)
+    one, other = (table_from_frame(f).frame for f in (frame, frame.sample(frac=1, random_state=1)))
+    assert one["row"].tolist() != other["row"].tolist()
+    pd.testing.assert_frame_equal(one.drop(columns="row"), other.drop(columns="row"))
+
+
+def test_equal_losses_are_refused():
+    with pytest.raises(InputError, match=r"runs: every row has the same loss, 3: nothing to fit"):
+        table_from_frame(GOOD.assign(loss=3.0), source="runs")
+    assert len(table_from_frame(GOOD.iloc[:1]).frame) == 1
+    families = pd.concat([GOOD.assign(family="a", loss=3.0), GOOD.assign(family="b")])
+    assert table_from_frame(families).families == ("a", "b")

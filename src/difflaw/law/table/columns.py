@@ -24,7 +24,17 @@ ALIASES: dict[str, tuple[str, ...]] = {
     "depth": ("layers", "nlayers", "numlayers"),
     "status": ("state",),
     "epochs": ("epoch", "nepochs"),
-    "unique_tokens": ("uniquetokens", "unique", "nunique", "uniquedata"),
+    "unique_tokens": (
+        "unique",
+        "nunique",
+        "nuniquetokens",
+        "uniquedata",
+        "uniquetrainingtokens",
+        "uniquetraintokens",
+        "datasetsize",
+        "datasettokens",
+        "corpustokens",
+    ),
     "params_convention": (),
     "flops_convention": (),
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,8 +18,11 @@ if TYPE_CHECKING:
     import pandas as pd
 
 REQUIRED = ("params", "tokens", "loss", "flops")
-POSITIVE_OPTIONAL = ("flops_per_token", "budget")
+POSITIVE_OPTIONAL = ("flops_per_token", "budget", "unique_tokens")
 NUMERIC_OPTIONAL = ("loss_se", "batch_tokens", "lr", "width", "depth", "epochs")
+SORTED_BY = ("family", "params", "run", "tokens", "flops", "loss", "lr", "batch_tokens", "budget", "loss_se")
+SORTED_BY += ("epochs", "unique_tokens")
+"""Rows equal in all of these are the same to every fit, so their order cannot matter."""
 FINISHED = {"", "done", "running", "nan", "none"}
 
 
@@ -27,8 +31,9 @@ class Table:
     """Runs with canonical columns, sorted so that the order of the file's rows never matters.
 
     ``frame`` always has family (str), run (str), params, tokens (count), flops (total, training), loss (nats per
-    token) and flops_per_token; the optional columns are there when the source had them. ``excluded`` says which rows
-    were left out and why; ``notes`` says what was derived.
+    token), flops_per_token and row (1-based, of the source without its header; no fit may use it); the optional columns
+    are there when the source had them, and of unique_tokens and epochs both when it had one. ``excluded`` says which
+    rows were left out and why; ``notes`` says what the laws use that was derived.
     """
 
     frame: pd.DataFrame
@@ -106,13 +111,27 @@ def table_from_frame(
     data, excluded = _drop_unfinished(data, source)
     _to_numbers(data, names, source)
     notes, conventions["flops_convention"] = _complete(data, conventions["flops_convention"], names, frame, source)
-    _name_runs(data, source)
-    order = [c for c in ("family", "params", "run", "tokens", "flops", "loss", "lr", "batch_tokens") if c in data]
-    data = data.sort_values(order, kind="stable").drop(columns="row").reset_index(drop=True)
-    if "run" not in names:
+    notes += _complete_epochs(data)
+    _refuse_equal_losses(data, source)
+    if "run" in data:
+        _check_runs(data, source)
+    data = data.sort_values([c for c in SORTED_BY if c in data], kind="stable").reset_index(drop=True)
+    if "run" not in data:
         # Names that follow the sorted order, so that shuffling the file changes nothing.
         data["run"] = [f"row-{i:04d}" for i in range(1, len(data) + 1)]
     return Table(data, excluded=excluded, notes=notes, source=source, **conventions)
+
+
+def row_names(rows: Any) -> list[str]:
+    """What a reader finds rows by, in the order of the source: "run NAME" once where it names runs, else "row 17"."""
+    rows = rows.sort_values("row", kind="stable") if "row" in rows else rows
+    numbers = rows["row"] if "row" in rows else [None] * len(rows)
+    made = re.compile(r"row-\d{4,}")
+    names = (
+        f"row {number}" if number is not None and made.fullmatch(run) else f"run {run}"
+        for run, number in zip(rows["run"], numbers, strict=True)
+    )
+    return list(dict.fromkeys(names))
 
 
 def _convention(data: Any, key: str, stated: str, source: str) -> str:
@@ -199,11 +218,45 @@ def _complete(
     return (f"{target} was not in the table and is computed as {given}{sign}({how})",), convention
 
 
-def _name_runs(data: Any, source: str) -> None:
+def _complete_epochs(data: Any) -> tuple[str, ...]:
+    """Add epochs to unique_tokens or the other way round; returns a note where the laws' epochs were derived.
+
+    A row without the number counts as one that repeats nothing, which is how the laws take it where no column says.
+    """
+    tokens = data["tokens"]
+    for name in ("unique_tokens", "epochs"):
+        if name in data and data[name].isna().all():
+            del data[name]
+    if "unique_tokens" in data:
+        blank = int(data["unique_tokens"].isna().sum())
+        own = tokens / _passes(data["epochs"]) if "epochs" in data else tokens
+        data["unique_tokens"] = data["unique_tokens"].fillna(own)
+        if "epochs" in data:
+            return ()
+        data["epochs"] = (tokens / data["unique_tokens"]).clip(lower=1.0)
+        without = f"; {blank} row{'s' * (blank > 1)} without unique_tokens taken as one epoch" if blank else ""
+        return (f"epochs was not in the table and is computed as tokens / unique_tokens, at least 1{without}",)
+    if "epochs" in data:
+        data["unique_tokens"] = tokens / _passes(data["epochs"])
+    return ()
+
+
+def _passes(epochs: Any) -> Any:
+    """Epochs of at least 1: part of an epoch has seen no more different tokens than it saw, nor has a blank."""
+    return epochs.fillna(1.0).clip(lower=1.0)
+
+
+def _refuse_equal_losses(data: Any, source: str) -> None:
+    """A column that never changes is a default value or the wrong column; parabolas through it blame the sizes."""
+    loss = data["loss"]
+    if len(data) > 1 and loss.min() == loss.max():
+        raise InputError(
+            f"{source}: every row has the same loss, {loss.iloc[0]:g}: nothing to fit; give the measured losses"
+        )
+
+
+def _check_runs(data: Any, source: str) -> None:
     """Make `run` a string and check that a run has one size."""
-    if "run" not in data:
-        data["run"] = data["row"].astype(str)
-        return
     if data["run"].isna().any():
         row = int(data.loc[data["run"].isna(), "row"].iloc[0])
         raise InputError(f"{source}: row {row} has no run name; name every run, or leave the column out")
