@@ -7,6 +7,7 @@ from difflaw.version import __version__
 
 if TYPE_CHECKING:
     from difflaw import families
+    from difflaw.api.choices import next_runs
     from difflaw.api.examples import example_config, example_ladder, example_run, example_table
     from difflaw.api.fits import fit
     from difflaw.api.ladders import Ladder, run_ladder
@@ -29,6 +30,7 @@ _HOME = {
     "Laws": "law.document",
     "plan": "api.plans",
     "predict": "api.predictions",
+    "next_runs": "api.choices",
     "Plans": "api.plans",
     "published": "law.published:published_set",
     "train": "api.runs",
@@ -72,6 +74,7 @@ __all__ = [
     "fit",
     "generate",
     "load",
+    "next_runs",
     "plan",
     "predict",
     "published",

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from difflaw.cli import data, distill, doctor, export, fit, ladder, plan, predict, sample, train
+from difflaw.cli import data, distill, doctor, export, fit, ladder, next_runs, plan, predict, sample, train
 from difflaw.version import __version__
 
 app = typer.Typer(
@@ -24,6 +24,7 @@ app.command("distill")(distill.distill)
 app.command("doctor")(doctor.doctor)
 app.command("export")(export.export)
 app.command("fit")(fit.fit)
+app.command("next")(next_runs.next_runs)
 app.command("predict")(predict.predict)
 app.command("sample")(sample.sample)
 

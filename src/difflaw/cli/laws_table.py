@@ -40,7 +40,7 @@ def print_rows(title: str, headings: tuple[str, ...], rows: list[list[str]]) -> 
         table.add_row(*row)
     console = Console()
     # Outside a terminal rich assumes 80 columns and would cut the intervals.
-    Console(width=max(console.width, 132)).print(table)
+    Console(width=max(console.width, 168)).print(table)
 
 
 def print_laws(laws: FittedFamilies) -> None:
@@ -83,9 +83,7 @@ def print_surfaces(laws: FittedFamilies) -> None:
         names = (*names, "unseen runs in 95 % (one run)", "  the same without widening")
     columns = [_surface_cells(*pair) for pair in known]
     rows = [[name, *(column[i] for column in columns)] for i, name in enumerate(names)]
-    print_rows(
-        "Surface L = E + A/N^alpha + B/D^beta, 95 % intervals for the law", ("", *(f.family for f, _ in known)), rows
-    )
+    print_rows("The additive surface by itself, for its coefficients", ("", *(f.family for f, _ in known)), rows)
 
 
 def print_answers(laws: FittedFamilies) -> None:

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+
 from difflaw.conventions import UNSTATED
 from difflaw.errors import InputError
 from difflaw.formatting import flops as in_flops
@@ -24,7 +26,9 @@ from difflaw.law.surface.hold_out import hold_out
 from difflaw.law.surface.minimum import MANY_ROWS
 from difflaw.law.table import Table
 from difflaw.law.table.curves import Curve, choose_budgets, curves_of
+from difflaw.law.table.read import row_names
 from difflaw.law.table.trim import surface_rows, thin_runs
+from difflaw.law.table.units import unit_warnings
 from difflaw.law.tuning import at_best_hyperparameters
 
 HELD_OUT = ("free", "tied", "zero")
@@ -227,16 +231,19 @@ def _answered(
                 rest = answer(second, *minima, level=level)
         warnings = laws.warnings
         if post is not None:
-            warnings = (*_suspect_text(post, given, rest), *_relation_text(post), *warnings)
+            warnings = (*_suspect_text(post, rows[name], given, rest), *_relation_text(post), *warnings)
         out[name] = replace(laws, posterior=post, answer=given, without_suspects=rest, warnings=warnings)
     return out
 
 
-def _suspect_text(post: Posterior, given: Answer, rest: Answer | None) -> tuple[str, ...]:
+def _suspect_text(post: Posterior, rows: Any, given: Answer, rest: Answer | None) -> tuple[str, ...]:
     """Names of the runs that lie off the law, and the law without them."""
     if not post.suspects:
         return ()
-    named = [f"{s.run} (loss {s.loss:.4g}, {100 * s.off:+.1f} %)" for s in post.suspects]
+    named = []
+    for s in post.suspects:
+        own = rows[(rows["run"].astype(str) == s.run) & np.isclose(rows["tokens"], s.tokens, rtol=1e-6)]
+        named.append(f"{(row_names(own) or [s.run])[0]} (loss {s.loss:.4g}, {100 * s.off:+.1f} %)")
     count = len(named)
     text = f"{count} run{'s lie' if count > 1 else ' lies'} off the law and hardly count{'s' * (count == 1)}: "
     text += listed(named, 8)
@@ -264,7 +271,7 @@ def _relation_text(post: Posterior) -> tuple[str, ...]:
 
 
 def _table_warnings(table: Table, budgets: Sequence[float]) -> tuple[str, ...]:
-    found = []
+    found = list(unit_warnings(table.frame))
     if table.excluded:
         found.append(
             f"{len(table.excluded)} rows or runs are left out: did not finish or diverged, or over a limit (listed)"
