@@ -136,7 +136,7 @@ def _grid(problem: Problem) -> np.ndarray:
 
 
 def _prior_residual(problem: Problem, places: np.ndarray) -> np.ndarray:
-    """What the prior asks for as residuals, (R, q - 2 [+ 3])."""
+    """What the prior asks for as residuals, (R, q - 2) and more where there is a floor or other families."""
     prior = problem.prior
     full = np.zeros((len(places), COUNT))
     full[:, problem.free] = places
@@ -144,6 +144,8 @@ def _prior_residual(problem: Problem, places: np.ndarray) -> np.ndarray:
     value = full.copy()
     value[:, 1:3] = theta[:, 3:5]
     out = ((value - prior.mean) / prior.sd)[:, problem.free]
+    if prior.floor > -math.inf:
+        out = np.concatenate([out, prior.below_floor(theta)[:, None]], axis=1)
     if prior.shared is not None:
         root = np.linalg.cholesky(prior.shared[1] + 1e-12 * np.eye(3))
         out = np.concatenate([out, (theta[:, [3, 4, 2]] - prior.shared[0]) @ root], axis=1)
