@@ -23,7 +23,7 @@ from figures import Figure
 
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "results"
-OWN = {"all.py", "figures.py"}
+OWN = {"all.py", "figures.py", "planted.py"}
 LONG = {
     "bench_calibration": "40 min",
     "bench_exactness": "3 min",
