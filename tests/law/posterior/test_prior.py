@@ -46,8 +46,9 @@ def test_it_integrates_to_one():
 
 
 def test_a_known_entropy_is_the_least_floor():
-    free, bound = prior_of(1.0, interaction=False, repeated=False), prior_of(
-        1.0, interaction=False, repeated=False, floor=np.log(1.5)
+    free, bound = (
+        prior_of(1.0, interaction=False, repeated=False),
+        prior_of(1.0, interaction=False, repeated=False, floor=np.log(1.5)),
     )
     points, theta = drawn(200)
     theta[:, 2] = np.linspace(np.log(1.2), np.log(1.8), 200)
@@ -61,11 +62,11 @@ def test_a_known_entropy_is_the_least_floor():
 def test_what_others_know_is_a_normal():
     centre, precision = np.array([-1.0, -1.1, 0.2]), np.diag([100.0, 400.0, 50.0]) + 5
     plain = prior_of(1.0, interaction=False, repeated=False)
-    told = prior_of(1.0, interaction=False, repeated=False, shared=(centre, precision))
+    informed = prior_of(1.0, interaction=False, repeated=False, shared=(centre, precision))
     points, theta = drawn()
     ln = multivariate_normal(centre, np.linalg.inv(precision)).logpdf
     expected = ln(theta[:, [3, 4, 2]]) - ln(centre)
-    assert np.allclose(told.log_density(points, theta) - plain.log_density(points, theta), expected)
+    assert np.allclose(informed.log_density(points, theta) - plain.log_density(points, theta), expected)
 
 
 def test_draws_of_the_prior_alone_have_its_moments():
