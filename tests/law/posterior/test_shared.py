@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -66,6 +68,15 @@ def test_no_one_to_hear_of():
     assert shared_priors({"a": one}) == {}
     other = fit_posterior(rows(1), forms=("interaction",))
     assert shared_priors({"a": one, "b": other}) == {}
+
+
+def test_runs_without_noise():
+    """Their draws are one number to the last bit, and still priors come of them."""
+    alone = {name: fitted(rows(seed, sd=0.0)) for seed, name in enumerate("ab")}
+    one = replace(alone["a"], theta=np.repeat(alone["a"].theta[:1], 100, axis=0))
+    for centre, precision in shared_priors({**alone, "a": one}).values():
+        assert np.allclose(centre, np.log([0.35, 0.37, 1.8]), atol=1e-3)
+        assert np.all(np.linalg.eigvalsh(precision) > 0)
 
 
 @pytest.mark.parametrize("order", ["abc", "cab"])

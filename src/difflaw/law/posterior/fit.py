@@ -44,8 +44,8 @@ class Columns:
     def at(self, index: np.ndarray) -> Columns:
         """Some of the rows."""
         unique = None if self.unique is None else self.unique[index]
-        rest = (c[index] for c in (self.params, self.tokens, self.loss, self.flops, self.runs))
-        return Columns(*rest, unique)
+        params, tokens, loss = self.params[index], self.tokens[index], self.loss[index]
+        return Columns(params, tokens, loss, self.flops[index], self.runs[index], unique)
 
 
 def columns(

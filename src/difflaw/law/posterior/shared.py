@@ -61,5 +61,8 @@ def _summary(post: Posterior) -> tuple[np.ndarray, np.ndarray]:
     low, middle, high = np.quantile(draws, [0.16, 0.5, 0.84], axis=0)
     sd = np.maximum((high - low) / 2, 1e-6)
     clipped = np.clip(draws, middle - 3 * sd, middle + 3 * sd)
-    correlation = np.corrcoef(clipped.T) * (1 - 1e-6) + 1e-6 * np.eye(3)
+    # Draws of runs without noise are all one number; what does not vary correlates with nothing.
+    standard = (clipped - clipped.mean(0)) / np.maximum(clipped.std(0), 1e-12)
+    correlation = standard.T @ standard / len(standard) * (1 - 1e-6)
+    np.fill_diagonal(correlation, 1.0)
     return middle, correlation * np.outer(sd, sd)
