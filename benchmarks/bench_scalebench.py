@@ -1,7 +1,7 @@
 """ScaleBench's protocol with our choice of runs and our fit: R2 on larger runs after 1, 5 and 10 % of the pool's cost.
 
-Li et al., 2604.22753: runs of a pool are bought one after another, their outcomes hidden until then; after each stage
-the law is fitted to what was bought and judged on the target runs, R2 clipped to [-1, 1]. Tables: shared/data/scalebench.
+Li et al., 2604.22753: runs of a pool are bought one by one, their outcomes hidden until then; after each stage the
+law is fitted to what was bought and judged on the target runs, R2 clipped to [-1, 1]. Tables: shared/data/scalebench.
 """
 
 from __future__ import annotations

@@ -68,7 +68,10 @@ def test_batch_and_rate_are_found_where_they_vary() -> None:
     fit = found.batch_and_rate["masked"]
     assert fit.batch_exponents["tokens"] == pytest.approx(0.57, abs=0.01)
     assert fit.rate_exponents["batch"] == pytest.approx(0.3, abs=0.02)
-    assert any("the best batch goes as tokens^0.57" in line for line in extras_text(found))
+    (line,) = (line for line in extras_text(found) if "the best batch goes as tokens^0.57" in line)
+    assert "tokens^0.17" in line.partition("at the best batch the best rate goes as ")[2]  # .3 times .57
+    assert f"fitted to {fit.points:,} measurements near the optimum" in line
+    assert f"({fit.trimmed:,} further off, or diverged, are trimmed)" in line
 
 
 def test_repeated_data_are_noticed() -> None:

@@ -56,7 +56,7 @@ def fit(
         known_entropy: of the text, nats per token: the floor is not below it.
         intervals: method of the surface's intervals (`difflaw.law.surface.METHODS`).
         noise_sd: with ``intervals="parametric"``: standard deviation of ln loss between seeds.
-        hold_out: also judge additive surfaces by forecasts of the larger runs from the smaller.
+        hold_out: also judge additive surfaces by forecasts of the larger runs from the smaller; a report always does.
         delta: Huber delta of the surface; default from its residuals.
         within: fit the surface only to sizes within this factor of the best one.
         max_loss: leave out rows with a higher loss (nats per token); each is listed as excluded.
@@ -78,7 +78,7 @@ def fit(
         entropy=known_entropy,
         method=intervals,
         noise_sd=noise_sd,
-        hold_out=hold_out,
+        hold_out=hold_out or output is not None,  # the report draws how exponents drift
         delta=delta,
         within=within,
         first_paper=first_paper,

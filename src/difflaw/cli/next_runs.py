@@ -39,5 +39,5 @@ def next_runs(
             f"{100 * run.error_after:.2g} %"
         )
     typer.echo(
-        f"{len(found)} runs, {in_flops(spent)} of {in_flops(budget)}. Errors are what is expected, before any run."
+        f"{len(found)} runs, {in_flops(spent)} of {in_flops(budget)}. Errors are those expected, before any run."
     )

@@ -22,7 +22,7 @@ VAGUE = 100.0
 """A best size known only within this factor is not stated."""
 MOST_WITHOUT = 0.2
 """Share of draws without a lowest point in size above which no best size is stated."""
-STEPS = 9
+STEPS = 5
 CURVED = 0.02
 """Change of the size exponent between the middle of the budgets and ten times the largest that is worth a sentence."""
 

@@ -11,7 +11,7 @@ import numpy as np
 from difflaw.law.interpolation import params_at
 from difflaw.law.posterior.fit import Columns, columns, fit_posterior
 from difflaw.law.posterior.model import COUNT, PENALTY
-from difflaw.law.posterior.posterior import Posterior, Suspect
+from difflaw.law.posterior.posterior import Posterior
 from difflaw.law.posterior.shared import shared_priors
 from difflaw.law.results import Surface
 from difflaw.law.surface.forms import make_form
@@ -84,13 +84,6 @@ def columns_of(frame: Any) -> Columns:
     unique = frame["unique_tokens"].to_numpy(float) if "unique_tokens" in frame else None
     n, d, loss, flops = (frame[c].to_numpy(float) for c in ("params", "tokens", "loss", "flops"))
     return columns(n, d, loss, flops=flops, runs=frame["run"].to_numpy(str), unique=unique)
-
-
-def without(data: Columns, suspects: tuple[Suspect, ...]) -> Columns:
-    """The rows but those of the suspects."""
-    odd = {(s.run, s.params, s.tokens) for s in suspects}
-    triples = zip(data.runs, data.params, data.tokens, strict=True)
-    return data.at(np.array([i for i, (r, n, d) in enumerate(triples) if (str(r), float(n), float(d)) not in odd]))
 
 
 def why_not(data: Columns) -> str:

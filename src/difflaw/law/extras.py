@@ -145,7 +145,9 @@ def extras_text(extras: Extras) -> list[str]:
     for family, fit in extras.batch_and_rate.items():
         lines.append(
             f"{family}: the best batch goes as {_power(fit, 'batch', fit.batch_exponents)}, and the best rate as "
-            f"{_power(fit, 'rate', fit.rate_exponents)} (brackets: 95 % for the exponents). Batches up to a factor "
+            f"{_power(fit, 'rate', fit.rate_exponents)} (brackets: 95 % for the exponents){_at_best(fit)}. "
+            f"The law is fitted to {fit.points:,} measurements near the optimum of their size and tokens"
+            f"{_trimmed(fit)}; it misses them by {100 * fit.rmse_log:.2g} %. Batches up to a factor "
             f"{fit.flat_batch(1.0)[1] / fit.best_batch(1.0):.2g} from the best, or rates up to a factor "
             f"{fit.flat_rate(1.0, 1.0)[1] / fit.best_rate(1.0, 1.0):.2g}, cost at most 0.25 % of the loss."
         )
@@ -176,6 +178,17 @@ def extras_text(extras: Extras) -> list[str]:
                 f"{law.interval.high:.3f}]; its intervals resample optima and are too narrow."
             )
     return lines
+
+
+def _at_best(fit: HyperparameterFit) -> str:
+    """The rate along the best batches, where it moves; files of earlier versions do not hold it."""
+    if not fit.rate_at_best_batch:
+        return ""
+    return f"; at the best batch the best rate goes as {_power(fit, 'rate_at_best_batch', fit.rate_at_best_batch)}"
+
+
+def _trimmed(fit: HyperparameterFit) -> str:
+    return f" ({fit.trimmed:,} further off, or diverged, are trimmed)" if fit.trimmed else ""
 
 
 def _power(fit: HyperparameterFit, what: str, exponents: dict[str, float]) -> str:

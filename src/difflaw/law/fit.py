@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -13,12 +14,12 @@ from difflaw.errors import InputError
 from difflaw.formatting import flops as in_flops
 from difflaw.formatting import listed
 from difflaw.law.answer import answer
-from difflaw.law.averaged import AVERAGED, FORMS, averaged, columns_of, size_relation, why_not, without
+from difflaw.law.averaged import averaged, size_relation
 from difflaw.law.hyperparameters import HyperparameterFit
 from difflaw.law.isoflop.frontier import frontier_laws
 from difflaw.law.isoflop.profiles import WINDOW, fit_profiles
-from difflaw.law.posterior.fit import fit_posterior
-from difflaw.law.posterior.posterior import Posterior
+from difflaw.law.posterior.posterior import Posterior, Suspect
+from difflaw.law.posterior.suspects import LIKELY
 from difflaw.law.results import Answer, FamilyLaws, FittedFamilies
 from difflaw.law.surface.fit import METHODS, Method, fit_surface
 from difflaw.law.surface.forms import make_form
@@ -224,11 +225,8 @@ def _answered(
         minima = (laws.params_law, laws.tokens_law, laws.loss_law, laws.profiles)
         given = answer(post, *minima, without=reasons.get(name, ""), level=level)
         rest = None
-        if post is not None and post.suspects:
-            left = without(columns_of(rows[name]), post.suspects)
-            if not why_not(left) and options.form in AVERAGED:
-                second = fit_posterior(left, forms=FORMS[options.form], entropy=options.entropy, seed=seed)
-                rest = answer(second, *minima, level=level)
+        if post is not None and any(s.sound < LIKELY for s in post.suspects):
+            rest = answer(post.without_suspects(), *minima, level=level)
         warnings = laws.warnings
         if post is not None:
             warnings = (*_suspect_text(post, rows[name], given, rest), *_relation_text(post), *warnings)
@@ -237,27 +235,41 @@ def _answered(
 
 
 def _suspect_text(post: Posterior, rows: Any, given: Answer, rest: Answer | None) -> tuple[str, ...]:
-    """Names of the runs that lie off the law, and the law without them."""
-    if not post.suspects:
-        return ()
-    named = []
-    for s in post.suspects:
+    """Names of the runs that lie off the law, the law without them, and the runs that it hangs on."""
+
+    def name(s: Suspect) -> str:
         own = rows[(rows["run"].astype(str) == s.run) & np.isclose(rows["tokens"], s.tokens, rtol=1e-6)]
-        named.append(f"{(row_names(own) or [s.run])[0]} (loss {s.loss:.4g}, {100 * s.off:+.1f} %)")
-    count = len(named)
-    text = f"{count} run{'s lie' if count > 1 else ' lies'} off the law and hardly count{'s' * (count == 1)}: "
-    text += listed(named, 8)
-    if rest is not None and rest.params_exponent is not None and given.params_exponent is not None:
-        text += (
-            f"; without {'them' if count > 1 else 'it'} the size exponent is {rest.params_exponent.estimate:.3f} "
-            f"instead of {given.params_exponent.estimate:.3f}"
+        return (row_names(own) or [s.run])[0]
+
+    out = []
+    odd = [f"{name(s)} (loss {s.loss:.4g}, {100 * s.off:+.1f} %)" for s in post.suspects if s.sound < LIKELY]
+    if odd:
+        text = f"{len(odd)} run{'s lie' if len(odd) > 1 else ' lies'} off the law and hardly count"
+        text += f"{'s' * (len(odd) == 1)}: {listed(odd, 10)}"
+        out.append(text + _difference(given, rest))
+    hangs = [f"{name(s)} ({100 * math.expm1(s.shift):+.0f} %)" for s in post.suspects if s.sound >= LIKELY]
+    if hangs:
+        out.append(
+            f"the law hangs on single runs; left out, each would change the best size at ten times the largest budget: "
+            f"{listed(hangs, 10)}; run them again with another seed"
         )
-        if rest.ten_times and rest.ten_times.loss and given.ten_times and given.ten_times.loss:
-            text += (
-                f", and the loss at {in_flops(given.ten_times.flops)} {rest.ten_times.loss.estimate:.4f} instead of "
-                f"{given.ten_times.loss.estimate:.4f}"
-            )
-    return (text,)
+    return tuple(out)
+
+
+def _difference(given: Answer, rest: Answer | None) -> str:
+    """What the answer would be without the runs that lie off."""
+    if rest is None or rest.params_exponent is None or given.params_exponent is None:
+        return ""
+    text = (
+        f"; without them the size exponent is {rest.params_exponent.estimate:.3f} instead of "
+        f"{given.params_exponent.estimate:.3f}"
+    )
+    if rest.ten_times and rest.ten_times.loss and given.ten_times and given.ten_times.loss:
+        text += (
+            f", and the loss at {in_flops(given.ten_times.flops)} {rest.ten_times.loss.estimate:.4f} instead of "
+            f"{given.ten_times.loss.estimate:.4f}"
+        )
+    return text
 
 
 def _relation_text(post: Posterior) -> tuple[str, ...]:

@@ -1,35 +1,49 @@
-"""Batch size and learning rate from one fit to all runs: quadratic in (ln B, ln eta), its optimum moving with N and D.
+"""Batch size and learning rate from one fit: quadratic in (ln B, ln eta) near its optimum, which moves with N and D.
 
-ln L = ln(E + A/N^alpha + B/D^beta) + k_B·(ln B - ln B*)² + k_eta·(ln eta - ln eta*)²,
-ln B* = c0 + c1·ln D (+ c2·ln N),  ln eta* = d0 + d1·ln B + d2·ln D + d3·ln N.
-All runs count, cells at the edge of a sweep included: what they say of the slope moves the optimum as it should, where
-a parabola per cell would have to be thrown away. Terms are left out where the table does not vary them.
+ln L = level + k_B·(ln B - ln B*)² + k_eta·(ln eta - ln eta*)²,
+ln B* = c0 + c1·ln D + c2·ln N,  ln eta* = d0 + d1·ln B + d2·ln D + d3·ln N.
+The level is free in every cell of equal size and tokens (`sweep_quadratic`); runs far from the optimum and diverged
+ones are trimmed (`sweep_rows`). Cells at the edge of a sweep count: what they say of the slope moves the optimum as it
+should, where a parabola per cell would have to be thrown away. Terms are left out where the table does not vary them.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from dataclasses import dataclass, field, replace
+from typing import Literal
 
 import numpy as np
 
 from difflaw.errors import InputError
 from difflaw.formatting import short_count
-from difflaw.law.power import quantile
 from difflaw.law.results import Interval
-from difflaw.law.surface.covariance import condition, sandwich
+from difflaw.law.surface.covariance import condition
+from difflaw.law.sweep_cells import EdgeCell, cell_ids, edge_cells, edges_text, within
+from difflaw.law.sweep_errors import Errors
+from difflaw.law.sweep_quadratic import Quadratic
+from difflaw.law.sweep_rows import FEW, first_rows, near_rows
 
 Term = Literal["params", "tokens", "batch"]
 FLAT = 0.0025
 VARIES = 0.3
 """Standard deviation of a logarithm, left after the other terms, below which its exponent cannot be fitted."""
+VARIES_WITHIN = 0.15
+"""The same for batch and rate within cells, below which the cells cannot carry levels of their own."""
+FURTHEST_MOVED = 0.05
+"""Share of the loss that batch and rate of a row may cost for it to be moved to the optimum at all."""
+MISFIT = 0.01
+"""Misfit in ln loss above which the law is said to miss the runs it was fitted to."""
 
 
 @dataclass(frozen=True)
 class HyperparameterFit:
-    """The fitted laws of batch and rate; intervals by name ("batch:tokens", "rate:batch", …, "k_batch", "k_rate")."""
+    """The fitted laws of batch and rate; intervals by name ("batch:tokens", "rate:batch", …, "k_batch", "k_rate").
+
+    ``rate_exponents`` hold at a given batch, ``rate_at_best_batch`` along the best batches, eta*(B*(N, D), N, D); its
+    intervals are "rate_at_best_batch:params" and "rate_at_best_batch:tokens".
+    """
 
     batch_intercept: float
     batch_exponents: dict[str, float]
@@ -41,9 +55,21 @@ class HyperparameterFit:
     surface: tuple[float, float, float, float, float]
     """E, A, B, alpha, beta at the best batch and rate."""
     rmse_log: float
+    """Root mean square of what the fit misses of ln loss, over the rows kept."""
     points: int
+    """Rows kept."""
     runs: int
+    """Runs they come from."""
     warnings: tuple[str, ...] = ()
+    rate_at_best_intercept: float = math.nan
+    rate_at_best_batch: dict[str, float] = field(default_factory=dict)
+    """Exponents of eta* in params and tokens, the batch being the best."""
+    trimmed: int = 0
+    """Rows left out, being far from the optimum or diverged."""
+    reach: float = FURTHEST_MOVED
+    """Share of the loss by which batch and rate of the rows kept cost more than the best of their cell, at most."""
+    edges: tuple[EdgeCell, ...] = ()
+    """Cells whose lowest run lies at the edge of their own batches or rates."""
 
     def best_batch(self, tokens: float, params: float = 1.0) -> float:
         """B*(D, N) in tokens."""
@@ -74,11 +100,11 @@ def fit_hyperparameters(
     loss: Sequence[float] | np.ndarray,
     runs: Sequence[str] | np.ndarray | None = None,
     *,
-    batch_on: Sequence[Term] = ("tokens",),
+    batch_on: Sequence[Term] | None = None,
     rate_on: Sequence[Term] | None = None,
     level: float = 0.95,
 ) -> HyperparameterFit:
-    """Fit surface, batch and rate together.
+    """Fit batch and rate together.
 
     Args:
         params: sizes, shape (n,).
@@ -87,15 +113,13 @@ def fit_hyperparameters(
         lr: learning rates, shape (n,).
         loss: nats per token, shape (n,).
         runs: name of each row's run; rows of one run share their error.
-        batch_on: what ln B* may depend on: "tokens", "params" (whether it depends on size is not settled).
+        batch_on: what ln B* may depend on; default "tokens", and "params" where the table varies it and has the rows.
         rate_on: what ln eta* may depend on; default "batch", "tokens" and "params" where the table varies them.
         level: of the intervals.
 
     Raises:
-        InputError: too few rows, batches or rates, an exponent the table cannot carry, or losses without an optimum.
+        InputError: too few rows, batches or rates, or an exponent the table cannot carry.
     """
-    from scipy.optimize import least_squares
-
     columns = {"params": params, "tokens": tokens, "batch": batch_tokens, "lr": lr, "loss": loss}
     logs = {name: np.asarray(values, float) for name, values in columns.items()}
     for name, values in logs.items():
@@ -111,54 +135,32 @@ def fit_hyperparameters(
     shift = {name: float(values.mean()) for name, values in logs.items()}
     c = {name: values - shift[name] for name, values in logs.items()}
     rate_on = _carried(c, ("batch", "tokens", "params")) if rate_on is None else tuple(rate_on)
+    if batch_on is None:
+        batch_on = tuple(dict.fromkeys(("tokens", *_carried(c, ("tokens", "params")))))
+        batch_on = batch_on if n >= _parameters(batch_on, rate_on) + 3 else ("tokens",)
     for what, terms in (("B*", batch_on), ("eta*", rate_on)):
         lost = [t for t in terms if t not in _carried(c, tuple(terms))]
         if lost:
             raise InputError(
                 f"batch and rate: the table does not vary {lost[0]} enough by itself to say how {what} depends on it"
             )
-    batch_x = np.stack([np.ones(n), *(c[t] for t in batch_on)], 1)
-    rate_x = np.stack([np.ones(n), *(c[t] for t in rate_on)], 1)
-    nb, nr = batch_x.shape[1], rate_x.shape[1]
-    count = 7 + nb + nr
+    count = _parameters(batch_on, rate_on)
     if n < count + 3:
         raise InputError(f"batch and rate: {n} rows cannot carry {count} parameters; give at least {count + 3}")
+    cells = cell_ids(c["params"], c["tokens"])
+    own = _cells_carry(c, cells, first_rows(c, cells), count - 5)
+    model = Quadratic(c, batch_on, rate_on, cells if own else None)
+    near = near_rows(model)
+    part = model.take(near.kept)
+    errors = Errors(part, near.theta, None if runs is None else np.asarray(runs, str)[near.kept], level)
+    found = _law(part, errors, shift)
+    found = replace(found, trimmed=n - found.points, reach=near.reach, edges=edge_cells(logs, cells) if own else ())
+    return replace(found, warnings=tuple(_warnings(found, part, errors, logs, int(cells.max()) + 1)))
 
-    def parts(theta: np.ndarray) -> tuple[np.ndarray, ...]:
-        a, b, e, alpha, beta = theta[:5]
-        size, token, floor = np.exp(a - alpha * c["params"]), np.exp(b - beta * c["tokens"]), np.full(n, math.exp(e))
-        total = size + token + floor
-        u = c["batch"] - batch_x @ theta[7 : 7 + nb]
-        v = c["lr"] - rate_x @ theta[7 + nb :]
-        return size / total, token / total, floor / total, np.log(total), u, v
 
-    def residual(theta: np.ndarray) -> np.ndarray:
-        _, _, _, ln_total, u, v = parts(theta)
-        return ln_total + math.exp(theta[5]) * u * u + math.exp(theta[6]) * v * v - c["loss"]
-
-    def jacobian(theta: np.ndarray) -> np.ndarray:
-        size, token, floor, _, u, v = parts(theta)
-        kb, kr = math.exp(theta[5]), math.exp(theta[6])
-        own = [size, token, floor, -size * c["params"], -token * c["tokens"], kb * u * u, kr * v * v]
-        batch, rate = -2 * kb * u[:, None] * batch_x, -2 * kr * v[:, None] * rate_x
-        return np.concatenate([np.stack(own, 1), batch, rate], 1)
-
-    lower = np.concatenate([[-30, -30, -12, 0.01, 0.01, -14, -14], np.full(nb + nr, -60.0)])
-    upper = np.concatenate([[30, 30, 3, 3, 3, 3, 3], np.full(nb + nr, 60.0)])
-    derivatives: Any = jacobian  # SciPy's stubs know only the names of its own methods
-    best = None
-    for start in _starts(c, batch_x, rate_x):
-        plain = least_squares(residual, np.clip(start, lower + 1e-6, upper - 1e-6), derivatives, bounds=(lower, upper))
-        error = residual(plain.x)
-        scale = max(1.345 * 1.4826 * float(np.median(np.abs(error - np.median(error)))), 1e-9)
-        robust = least_squares(
-            residual, plain.x, derivatives, bounds=(lower, upper), loss="huber", f_scale=scale, xtol=1e-14, ftol=1e-14
-        )
-        if best is None or robust.cost < best[0].cost:
-            best = (robust, scale)
-    assert best is not None
-    theta, scale = best[0].x, best[1]
-    return _result(theta, scale, c, shift, residual(theta), jacobian(theta), batch_on, rate_on, runs, level)
+def _parameters(batch_on: Sequence[Term], rate_on: Sequence[Term]) -> int:
+    """Of a surface, two curvatures and the two laws."""
+    return 9 + len(batch_on) + len(rate_on)
 
 
 def _carried(c: dict[str, np.ndarray], terms: tuple[Term, ...]) -> tuple[Term, ...]:
@@ -172,86 +174,66 @@ def _carried(c: dict[str, np.ndarray], terms: tuple[Term, ...]) -> tuple[Term, .
     return tuple(kept)
 
 
-def _starts(c: dict[str, np.ndarray], batch_x: np.ndarray, rate_x: np.ndarray) -> list[np.ndarray]:
-    """Starts: quadratics through the best tenth of the runs of like size and tokens, with three curvatures."""
-    design = np.stack([np.ones_like(c["loss"]), c["params"], c["tokens"], c["params"] ** 2, c["tokens"] ** 2], 1)
-    above = c["loss"] - design @ np.linalg.lstsq(design, c["loss"], rcond=None)[0]
-    good = above <= np.quantile(above, 0.3)
-    batch = np.linalg.lstsq(batch_x[good], c["batch"][good], rcond=1e-6)[0]
-    rate = np.linalg.lstsq(rate_x[good], c["lr"][good], rcond=1e-6)[0]
-    low = float(c["loss"].min())
-    out = []
-    for k in (1e-3, 1e-2, 5e-2):
-        surface = [low - 1.5, low - 1.5, low - 0.3, 0.35, 0.35, math.log(k), math.log(k)]
-        out.append(np.concatenate([surface, batch, rate]))
-    return out
+def _cells_carry(c: dict[str, np.ndarray], cells: np.ndarray, rows: np.ndarray, parameters: int) -> bool:
+    """Whether cells hold enough rows, batches and rates for levels of their own."""
+    ids = np.unique(cells[rows], return_inverse=True)[1]
+    batch, rate = within(ids, c["batch"][rows]), within(ids, c["lr"][rows])
+    rate_left = rate - batch * (batch @ rate) / max(float(batch @ batch), 1e-12)
+    spread = min(float(batch.std()), float(rate_left.std()))
+    usual = float(np.median(np.bincount(cells)[cells]))
+    return bool(spread > VARIES_WITHIN and usual >= FEW and len(ids) - int(ids.max()) - 1 >= 2 * parameters)
 
 
-def _result(
-    theta: np.ndarray,
-    scale: float,
-    c: dict[str, np.ndarray],
-    shift: dict[str, float],
-    residual: np.ndarray,
-    jac: np.ndarray,
-    batch_on: Sequence[Term],
-    rate_on: Sequence[Term],
-    runs: Sequence[str] | np.ndarray | None,
-    level: float,
-) -> HyperparameterFit:
-    n, nb = len(residual), 1 + len(batch_on)
-    cluster = np.arange(n) if runs is None else np.unique(np.asarray(runs, str), return_inverse=True)[1]
-    groups = int(cluster.max()) + 1
-    dof = max(groups - len(theta), 1)
-    covariance = sandwich(jac, residual, cluster, scale)
-    names = ["a", "b", "e", "alpha", "beta", "k_batch", "k_rate", "batch:1"]
-    names += [f"batch:{t}" for t in batch_on] + ["rate:1"] + [f"rate:{t}" for t in rate_on]
-    half = quantile(level, dof) * np.sqrt(np.maximum(np.diag(covariance), 0.0))
-    how = (
-        f"{100 * level:g} % for the law's {{}}: {'HC3' if runs is None else 'clustered by run, CR3'} sandwich, t({dof})"
-    )
-    intervals = {}
-    for i, name in enumerate(names):
-        if name in ("a", "b", "e", "batch:1", "rate:1"):
-            continue
-        low, high = float(theta[i] - half[i]), float(theta[i] + half[i])
-        if name.startswith("k_"):
-            low, high = math.exp(max(low, -700)), math.exp(min(high, 700))
-        intervals[name] = Interval(low, high, level, how.format(name))
-    batch, rate = theta[7 : 7 + nb], theta[7 + nb :]
-    batch_0 = batch[0] + shift["batch"] - sum(e * shift[t] for t, e in zip(batch_on, batch[1:], strict=True))
-    rate_0 = rate[0] + shift["lr"] - sum(e * shift[t] for t, e in zip(rate_on, rate[1:], strict=True))
-    a, b, e, alpha, beta = (float(v) for v in theta[:5])
+def _law(part: Quadratic, errors: Errors, shift: dict[str, float]) -> HyperparameterFit:
+    """The law of the rows kept, back in the table's units."""
+    value = errors.value
+    slopes = {t: value[f"rate:{t}"] for t in part.rate_on}
+    along = [t for t in ("params", "tokens") if t in slopes or (t in part.batch_on and "batch" in slopes)]
+    intervals = {
+        name: errors.interval(name, {name: 1.0}, value[name])
+        for name in part.names
+        if name not in ("a", "b", "e", "batch:1", "rate:1")
+    }
+    for name in ("k_batch", "k_rate"):
+        low, high = intervals[name].low, intervals[name].high
+        intervals[name] = replace(intervals[name], low=math.exp(max(low, -700)), high=math.exp(min(high, 700)))
+    at_best = {}
+    pull = slopes.get("batch", 0.0)
+    for t in along:
+        at_best[t] = slopes.get(t, 0.0) + pull * value.get(f"batch:{t}", 0.0)
+        gradient = {f"rate:{t}": 1.0, f"batch:{t}": pull, "rate:batch": value.get(f"batch:{t}", 0.0)}
+        name = f"rate_at_best_batch:{t}"
+        intervals[name] = errors.interval(name, gradient, at_best[t])
+    batch_0 = value["batch:1"] + shift["batch"] - sum(value[f"batch:{t}"] * shift[t] for t in part.batch_on)
+    rate_0 = value["rate:1"] + shift["lr"] - sum(value[f"rate:{t}"] * shift[t] for t in part.rate_on)
+    a, b, e, alpha, beta = errors.surface
     lift = math.exp(shift["loss"])
-    found = HyperparameterFit(
-        batch_intercept=float(batch_0),
-        batch_exponents={t: float(v) for t, v in zip(batch_on, batch[1:], strict=True)},
-        rate_intercept=float(rate_0),
-        rate_exponents={t: float(v) for t, v in zip(rate_on, rate[1:], strict=True)},
-        k_batch=math.exp(theta[5]),
-        k_rate=math.exp(theta[6]),
-        intervals=intervals,
-        surface=(
-            lift * math.exp(e),
-            lift * math.exp(a + alpha * shift["params"]),
-            lift * math.exp(b + beta * shift["tokens"]),
-            alpha,
-            beta,
-        ),
-        rmse_log=float(np.sqrt(np.mean(residual**2))),
-        points=n,
-        runs=groups,
+    floor, size = lift * math.exp(e), lift * math.exp(a + alpha * shift["params"])
+    return HyperparameterFit(
+        batch_intercept=batch_0,
+        batch_exponents={t: value[f"batch:{t}"] for t in part.batch_on},
+        rate_intercept=rate_0,
+        rate_exponents=slopes,
+        k_batch=math.exp(value["k_batch"]),
+        k_rate=math.exp(value["k_rate"]),
+        intervals=intervals | errors.surface_intervals,
+        surface=(floor, size, lift * math.exp(b + beta * shift["tokens"]), alpha, beta),
+        rmse_log=float(np.sqrt(np.mean(errors.residual**2))),
+        points=len(errors.residual),
+        runs=errors.runs,
+        rate_at_best_intercept=rate_0 + pull * batch_0,
+        rate_at_best_batch=at_best,
     )
-    warnings = _warnings(found, c, shift, jac)
-    return HyperparameterFit(**{**vars(found), "warnings": tuple(warnings)})
 
 
-def _warnings(fit: HyperparameterFit, c: dict[str, np.ndarray], shift: dict[str, float], jac: np.ndarray) -> list[str]:
+def _warnings(
+    fit: HyperparameterFit, part: Quadratic, errors: Errors, logs: dict[str, np.ndarray], cells: int
+) -> list[str]:
+    """What a reader must know; ``logs`` and ``cells`` are of all rows."""
     warnings = []
-    low, high = (math.exp(end + shift["batch"]) for end in (c["batch"].min(), c["batch"].max()))
-    points = [(c["tokens"] + shift["tokens"]).min(), (c["tokens"] + shift["tokens"]).max()]
-    for end, word in zip(points, ("fewest", "most"), strict=True):
-        best = fit.best_batch(math.exp(end), math.exp(shift["params"]))
+    low, high = (math.exp(end) for end in (logs["batch"].min(), logs["batch"].max()))
+    for end, word in zip((logs["tokens"].min(), logs["tokens"].max()), ("fewest", "most"), strict=True):
+        best = fit.best_batch(math.exp(end), math.exp(logs["params"].mean()))
         if not low <= best <= high:
             warnings.append(
                 f"at the {word} tokens the best batch, {short_count(best)}, lies outside the batches run "
@@ -260,9 +242,17 @@ def _warnings(fit: HyperparameterFit, c: dict[str, np.ndarray], shift: dict[str,
     for name, k in (("batch", fit.k_batch), ("rate", fit.k_rate)):
         if k < 1e-4:
             warnings.append(f"the loss hardly depends on the {name} in this table; its law is not determined")
-    if (number := condition(jac)) > 1e4:
+    if (number := condition(errors.jacobian)) > 1e4:
         warnings.append(
             f"the table determines batch and rate poorly (condition number {number:.1e}); "
             "vary batch and rate independently"
         )
+    if fit.rmse_log > MISFIT:
+        warnings.append(
+            f"the runs near their optimum miss the law by {100 * fit.rmse_log:.2g} % of the loss (typically well "
+            "below 1 %), so either the runs are noisy or the optimum does not move as a power law"
+        )
+    warnings += errors.changing_curvature(part)
+    if text := edges_text(fit.edges, cells):
+        warnings.append(text)
     return warnings

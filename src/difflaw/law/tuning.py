@@ -8,14 +8,15 @@ from typing import Any
 import numpy as np
 
 from difflaw.errors import InputError
-from difflaw.law.hyperparameters import HyperparameterFit, fit_hyperparameters
+from difflaw.law.hyperparameters import FURTHEST_MOVED, HyperparameterFit, fit_hyperparameters
+from difflaw.law.sweep_cells import cell_ids, lowest_by, rows_by
 from difflaw.law.table.read import Table
 from difflaw.law.table.trim import surface_rows, thin_rows
 
 FEWEST_RUNS = 18
-"""Runs that batch and rate laws need: their fit has up to twelve parameters."""
-OFF_OPTIMUM = 0.05
-"""Rows whose batch or rate costs more than this share of the loss, by the fit, are left out."""
+"""Runs that batch and rate laws need: their fit has up to thirteen parameters."""
+DIVERGED = 0.02
+"""Rows that stand this share of the loss, or five times the misfit, above their cell once moved are left out."""
 
 
 def hyperparameter_fits(table: Table) -> tuple[dict[str, HyperparameterFit], list[str]]:
@@ -53,7 +54,7 @@ def no_sweep(rows: Any) -> str:
     if int((cells > 1).sum()) < 3:
         return "fewer than three cells (a size and its tokens) were run at several learning rates"
     if len(ends) < FEWEST_RUNS:
-        return f"{len(ends)} runs cannot carry its twelve parameters; give at least {FEWEST_RUNS}"
+        return f"{len(ends)} runs cannot carry its thirteen parameters; give at least {FEWEST_RUNS}"
     return ""
 
 
@@ -64,10 +65,11 @@ def known_rows(rows: Any, columns: tuple[str, ...]) -> Any:
 
 
 def at_best_hyperparameters(rows: Any, tuning: HyperparameterFit | None) -> tuple[Any, tuple[str, ...]]:
-    """Rows with their losses moved to the best batch and rate, those far from it left out.
+    """Rows with their losses moved to the best batch and rate, those far from it and diverged ones left out.
 
-    ln L - k_B·(ln B - ln B*)² - k_eta·(ln eta - ln eta*)²; a sentence says what was done. Without a fit, rows that
-    differ only in batch or rate are kept as they are, and a sentence says that they count as noise.
+    ln L - k_B·(ln B - ln B*)² - k_eta·(ln eta - ln eta*)², as far out as the fit reaches; a cell with no row so near
+    keeps its nearest, up to `FURTHEST_MOVED`. A sentence says what was done. Without a fit, rows that differ only in
+    batch or rate are kept as they are, and a sentence says that they count as noise.
     """
     if tuning is None:
         if _tuned_differently(rows):
@@ -83,12 +85,20 @@ def at_best_hyperparameters(rows: Any, tuning: HyperparameterFit | None) -> tupl
         off_batch = math.log(batch / tuning.best_batch(d, n))
         off_rate = math.log(rate / tuning.best_rate(batch, d, n))
         cost.append(tuning.k_batch * off_batch**2 + tuning.k_rate * off_rate**2)
-    cost = np.array(cost)
-    near = cost <= OFF_OPTIMUM
-    moved = rows.assign(loss=rows["loss"].to_numpy(float) * np.exp(-cost))[near]
-    text = f"losses are moved to the best batch and rate (by {100 * np.median(cost[near]):.2g} % in half"
+    cost, loss = np.array(cost), rows["loss"].to_numpy(float)
+    if not len(cost):
+        return rows, ()
+    cells = cell_ids(np.log(rows["params"].to_numpy(float)), np.log(rows["tokens"].to_numpy(float)))
+    near = cost <= np.clip(lowest_by(cells, cost), min(tuning.reach, FURTHEST_MOVED), FURTHEST_MOVED)
+    level, most = np.log(loss) - cost, max(DIVERGED, 5 * tuning.rmse_log)
+    for members in rows_by(cells):
+        some = members[near[members]]
+        near[some] = level[some] <= np.median(level[some]) + most if len(some) else False
+    moved = rows.assign(loss=np.exp(level))[near]
+    median = 100 * float(np.median(cost[near])) if near.any() else 0.0
+    text = f"losses are moved to the best batch and rate (by {median:.2g} % in half"
     text += f" of the rows), and {int((~near).sum())} rows whose batch and rate cost more than "
-    text += f"{100 * OFF_OPTIMUM:.0f} % are left out"
+    text += f"{100 * min(tuning.reach, FURTHEST_MOVED):.2g} %, or which diverged, are left out"
     return moved, (text,)
 
 

@@ -3,28 +3,24 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from difflaw.law.posterior.coordinates import to_natural
 from difflaw.law.posterior.importance import Sample, sample
-from difflaw.law.posterior.likelihood import LN_MOST_GROWTH, Rows, sound
-from difflaw.law.posterior.model import COUNT, NOTHING, PENALTY, ln_loss, where
-from difflaw.law.posterior.modes import Mode, Problem, find_modes
+from difflaw.law.posterior.likelihood import LN_MOST_GROWTH, Rows
+from difflaw.law.posterior.model import COUNT, PENALTY, where
+from difflaw.law.posterior.modes import Problem, find_modes
 from difflaw.law.posterior.posterior import Posterior, Suspect, interior
 from difflaw.law.posterior.prior import GROWTH, INTERACTION_ODDS, NOISE, prior_of
-from difflaw.law.surface.size_effect import size_effect, size_groups
+from difflaw.law.posterior.shared_error import shared_error
+from difflaw.law.posterior.suspects import Found, find
 
 DRAWS = 1000
 MOST_ROWS = 2_500
 """Rows used; of more, this many evenly spaced ones: their noise has long ceased to matter."""
-SUSPECT = 0.5
-"""Runs less likely than this to be sound are named."""
-OFF = 4.0
-"""Runs further than this many standard deviations of the noise near the target are named too."""
-FEWEST = 6
 
 
 @dataclass(frozen=True)
@@ -107,9 +103,9 @@ def fit_posterior(
 
     modes = {form: find_modes(problem(form, prepared)) for form in forms}
     likely = max(forms, key=lambda form: modes[form][0].density - 3.0 * (form == "interaction"))
-    shares = _shares(problem(likely, prepared), modes[likely][0], used)
-    if shares.min() < 0.95:
-        prepared = Rows(prepared.at, prepared.y, prepared.height, shares)
+    common = shared_error(problem(likely, prepared), modes[likely][0], used.runs, used.params)
+    if common.weight.min() < 0.95:
+        prepared = Rows(prepared.at, prepared.y, prepared.height, common.weight)
         modes = {form: find_modes(problem(form, prepared), modes[form]) for form in forms}
     rng = np.random.default_rng(seed)
     found: dict[str, Sample] = {}
@@ -122,8 +118,12 @@ def fit_posterior(
     top = max(odds.values())
     total = sum(math.exp(v - top) for v in odds.values())
     probabilities = {form: math.exp(v - top) / total for form, v in odds.items()}
-    theta, noise, growth = _drawn(problem, prepared, found, probabilities, 2 * draws, rng)
-    return _posterior(used, prepared, centre, (theta, noise, growth), probabilities, found, draws, repeated, len(rows))
+    natural = {form: problem(form, prepared).natural for form in forms}
+    found = {form: _stretched(one, common.stretch) for form, one in found.items()}
+    theta, noise, growth = _drawn(natural, found, probabilities, 2 * draws, rng)
+    return _posterior(
+        used, prepared, centre, (theta, noise, growth), probabilities, found, draws, repeated, len(rows), common.stretch
+    )
 
 
 def prior_posterior(
@@ -187,46 +187,18 @@ def _rows(used: Columns, centre: tuple[float, float, float], repeated: bool) -> 
     return Rows(at, y, np.maximum(y - y.min(), 0.0), np.ones(len(y)))
 
 
-def _shares(problem: Problem, mode: Mode, used: Columns) -> np.ndarray:
-    """How much of an observation each row is: rows of a run, or of a size, that share an error count for less.
-
-    m rows with an error correlated by rho tell as much of their mean as m/(1 + (m - 1)·rho) independent ones (Kish's
-    design effect), so each counts 1/(1 + (m - 1)·rho).
-    """
-    theta = problem.natural(mode.place[None])
-    residual = ln_loss(theta, problem.rows.at)[0] - problem.rows.y
-    noise, growth = float(mode.place[-2]), math.exp(min(float(mode.place[-1]), LN_MOST_GROWTH))
-    standard = np.clip(residual * np.exp(-(noise + growth * problem.rows.height)), -4, 4)
-    out = np.ones(len(used))
-    names, run = np.unique(used.runs, return_inverse=True)
-    several = np.bincount(run)
-    if len(names) < len(used):
-        # Moments: the covariance of pairs within a run over the variance.
-        pairs = float((several * (several - 1)).sum())
-        within = float((np.bincount(run, standard) ** 2).sum() - (standard**2).sum())
-        rho = min(max(within / pairs / float((standard**2).mean()), 0.0), 1.0) if pairs else 0.0
-        out /= 1 + (several[run] - 1) * rho
-    groups = size_groups(np.log(used.params))
-    effect = size_effect(_slopes(problem, mode), standard, groups)
-    if effect.detected:
-        rho = effect.between_sd**2 / (effect.between_sd**2 + effect.within_sd**2)
-        runs_of_size = np.bincount(groups, out)
-        out /= 1 + np.maximum(runs_of_size[groups] - 1, 0) * rho
-    return out
-
-
-def _slopes(problem: Problem, mode: Mode) -> np.ndarray:
-    """Derivatives of the standardised ln loss by the surface's coordinates, (n, k)."""
-    k = len(problem.free)
-    side = np.concatenate([1e-4 * np.eye(k), np.zeros((k, 2))], axis=1)
-    moved = ln_loss(problem.natural(np.concatenate([mode.place + side, mode.place - side])), problem.rows.at)
-    growth = math.exp(min(float(mode.place[-1]), LN_MOST_GROWTH))
-    return ((moved[:k] - moved[k:]) / 2e-4 * np.exp(-growth * problem.rows.height)).T
+def _stretched(one: Sample, factor: float) -> Sample:
+    """The sample with the surface's coordinates that much further from their mean; noise stays as it is."""
+    if factor <= 1:
+        return one
+    surface = one.points[:, :-2]
+    mean = one.weights @ surface
+    points = np.concatenate([mean + factor * (surface - mean), one.points[:, -2:]], axis=1)
+    return Sample(points, one.weights, one.ln_evidence, one.size)
 
 
 def _drawn(
-    problem: object,
-    rows: Rows,
+    natural: Mapping[str, Callable[[np.ndarray], np.ndarray]],
     found: dict[str, Sample],
     probabilities: dict[str, float],
     count: int,
@@ -235,7 +207,7 @@ def _drawn(
     """(theta (count, 13), ln noise, ln growth): systematic resampling of all forms' weighted points."""
     theta, noise, growth, weight = [], [], [], []
     for form, one in found.items():
-        theta.append(problem(form, rows).natural(one.points))  # type: ignore[operator]
+        theta.append(natural[form](one.points))
         noise.append(one.points[:, -2])
         growth.append(one.points[:, -1])
         weight.append(one.weights * probabilities[form])
@@ -255,6 +227,7 @@ def _posterior(
     draws: int,
     repeated: bool,
     total: int,
+    stretch: float,
 ) -> Posterior:
     theta, noise, growth = drawn
     sizes = np.unique(np.stack([used.params, used.flops / used.tokens], 1).round(12), axis=0)
@@ -270,36 +243,33 @@ def _posterior(
         effective_draws=float(min(1 / sum(probabilities[f] ** 2 / s.size for f, s in found.items()), len(theta))),
         rows=total,
         runs=len(np.unique(used.runs)),
-        independent=float(rows.weight.sum()),
+        independent=float(rows.weight.sum()) / stretch**2,
         sizes=sizes.astype(np.float32).astype(float),
         budgets=(float(np.exp(ln_c.min())), float(np.exp(ln_c.max()))),
         params_range=(float(used.params.min()), float(used.params.max())),
         tokens_range=(float(used.tokens.min()), float(used.tokens.max())),
         loss_range=(float(used.loss.min()), float(used.loss.max())),
         repeated=repeated,
-        suspects=_suspects(used, rows, theta, noise, growth),
     )
     # Draws whose loss has no lowest point in size, at the largest budget or ten times it, say nothing of a best size.
     good = interior(out, out.budgets[1]) & interior(out, 10 * out.budgets[1])
-    out = out.with_draws(np.flatnonzero(good)[:draws] if good.mean() > 0.2 else np.arange(draws))
-    return out.with_interior(float(good.mean()))
+    kept = np.flatnonzero(good)[:draws] if good.mean() > 0.2 else np.arange(draws)
+    out = replace(out.with_draws(kept), with_minimum=float(good.mean()))
+    size = out.best(10 * out.budgets[1]).ln_params
+    odd = find(rows, out.theta, noise[kept], growth[kept], size, stretch)
+    return replace(out, suspects=_named(used, odd), weight_without=odd.weight.astype(np.float32).astype(float))
 
 
-def _suspects(
-    used: Columns, rows: Rows, theta: np.ndarray, noise: np.ndarray, growth: np.ndarray
-) -> tuple[Suspect, ...]:
-    """Runs that are hardly sound, or far off by the noise near the target; the worst first."""
-    some = slice(0, min(len(theta), 200))
-    residual = rows.y - np.median(ln_loss(np.maximum(theta[some], NOTHING), rows.at), axis=0)
-    ln_sd, kappa = float(np.median(noise)), float(np.median(np.exp(np.minimum(growth, LN_MOST_GROWTH))))
-    good = sound(residual, ln_sd, kappa, rows.height)
-    off = np.abs(residual) * math.exp(-ln_sd)
-    odd = np.flatnonzero((good < SUSPECT) | ((off > 3 * OFF) & (np.abs(residual) > 0.03)))
-    odd = odd[np.argsort(-off[odd], kind="stable")]
+def _named(used: Columns, odd: Found) -> tuple[Suspect, ...]:
     return tuple(
         Suspect(
-            str(used.runs[i]), float(used.params[i]), float(used.tokens[i]), float(used.loss[i]),
-            float(math.expm1(residual[i])), float(good[i]),
+            run=str(used.runs[i]),
+            params=float(used.params[i]),
+            tokens=float(used.tokens[i]),
+            loss=float(used.loss[i]),
+            off=float(off),
+            sound=float(good),
+            shift=float(shift),
         )
-        for i in odd
-    )  # fmt: skip
+        for i, off, good, shift in zip(odd.index, odd.off, odd.sound, odd.shift, strict=True)
+    )

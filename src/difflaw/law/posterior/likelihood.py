@@ -42,7 +42,12 @@ class Rows:
 
 
 def log_likelihood(residual: np.ndarray, ln_noise: np.ndarray, ln_growth: np.ndarray, rows: Rows) -> np.ndarray:
-    """Ln likelihood of residuals (R, n), shape (R,), for ln s and ln kappa of shape (R,)."""
+    """Ln likelihood of residuals (R, n), shape (R,), for ln s and ln kappa of shape (R,), each row by its weight."""
+    return (row_log_likelihood(residual, ln_noise, ln_growth, rows) * rows.weight).sum(1)
+
+
+def row_log_likelihood(residual: np.ndarray, ln_noise: np.ndarray, ln_growth: np.ndarray, rows: Rows) -> np.ndarray:
+    """Ln likelihood of every residual (R, n), up to a constant, for ln s and ln kappa of shape (R,)."""
     growth = np.exp(np.minimum(ln_growth, LN_MOST_GROWTH))[:, None]
     ln_sd = ln_noise[:, None] + growth * rows.height
     square = (residual * np.exp(-ln_sd)) ** 2
@@ -50,7 +55,7 @@ def log_likelihood(residual: np.ndarray, ln_noise: np.ndarray, ln_growth: np.nda
     wide = ODDS - np.log1p(square / WIDER**2)
     # logaddexp of the two, written out, since this is where the time goes.
     mixed = np.maximum(normal, wide) + np.log1p(np.exp(-np.abs(normal - wide)))
-    return ((mixed - ln_sd) * rows.weight).sum(1)
+    return mixed - ln_sd
 
 
 def sound(residual: np.ndarray, ln_noise: float, growth: float, height: np.ndarray) -> np.ndarray:

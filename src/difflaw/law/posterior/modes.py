@@ -148,7 +148,8 @@ def _grid(problem: Problem) -> np.ndarray:
         exponents = np.log(np.clip([alpha, beta], 0.05, 1.5))
         theta[:5] = a, b, max(e, a - 4.0, b - 4.0), *exponents
         found.append(to_coordinates(theta[None])[0])
-    return np.array(found)[:, problem.free]
+    out = np.array(found)[:, problem.free]
+    return out[np.isfinite(out).all(1)]
 
 
 def _prior_residual(problem: Problem, places: np.ndarray) -> np.ndarray:

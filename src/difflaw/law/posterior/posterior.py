@@ -18,7 +18,7 @@ least so many steps and none wider than the last in ln N."""
 
 @dataclass(frozen=True)
 class Suspect:
-    """A run that lies off its family's law: misread, diverged or badly tuned."""
+    """A run that lies off its family's law (misread, diverged, badly tuned), or that the law hangs on."""
 
     run: str
     params: float
@@ -28,6 +28,8 @@ class Suspect:
     """Loss over the law's, less one."""
     sound: float
     """Probability that its error is the usual one."""
+    shift: float = 0.0
+    """Change of ln N* at ten times the largest budget were it left out."""
 
 
 @dataclass(frozen=True)
@@ -76,14 +78,21 @@ class Posterior:
     suspects: tuple[Suspect, ...] = ()
     with_minimum: float = 1.0
     """Share of draws whose loss has a lowest point in size at the largest budget and at ten times it."""
+    weight_without: np.ndarray | None = None
+    """Weight of each draw had the unsound suspects not been run, shape (R,)."""
 
     def with_draws(self, index: np.ndarray) -> Posterior:
         """The same law with some of its draws."""
-        return replace(self, theta=self.theta[index], ln_noise=self.ln_noise[index])
+        return replace(self, theta=self.theta[index], ln_noise=self.ln_noise[index], weight_without=None)
 
-    def with_interior(self, share: float) -> Posterior:
-        """The same law with `with_minimum`."""
-        return replace(self, with_minimum=share)
+    def without_suspects(self) -> Posterior:
+        """The law had its unsound runs not been made: draws taken again by their weights then."""
+        weight = self.weight_without
+        if weight is None:
+            return self
+        cumulative = np.cumsum(weight)
+        pick = np.searchsorted(cumulative, (np.arange(len(weight)) + 0.5) / len(weight) * cumulative[-1])
+        return self.with_draws(np.minimum(pick, len(weight) - 1))
 
     def ln_loss(
         self, params: np.ndarray | float, tokens: np.ndarray | float, unique: np.ndarray | float | None = None

@@ -80,6 +80,6 @@ def prior_of(
         free[INTERACTION] = True
         mean[1], sd[1] = math.log(0.15), 1.0
         mean[4] = 1.5
-        mean[INTERACTION], sd[INTERACTION] = (0.2, -0.12, -0.01, 0.003), (0.1, 0.06, 0.015, 0.005)
+        mean[INTERACTION], sd[INTERACTION] = (0.2, -0.12, -0.01, 0.0), (0.1, 0.06, 0.015, 0.002)
     free[REPEATED] = repeated
     return Prior(mean, sd, free, floor, shared)

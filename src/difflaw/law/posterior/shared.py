@@ -60,9 +60,9 @@ def _summary(post: Posterior) -> tuple[np.ndarray, np.ndarray]:
     draws = post.theta[~np.any(post.theta[:, INTERACTION], axis=1)][:, PLACES]
     low, middle, high = np.quantile(draws, [0.16, 0.5, 0.84], axis=0)
     sd = np.maximum((high - low) / 2, 1e-6)
-    clipped = np.clip(draws, middle - 3 * sd, middle + 3 * sd)
-    # Draws of runs without noise are all one number; what does not vary correlates with nothing.
-    standard = (clipped - clipped.mean(0)) / np.maximum(clipped.std(0), 1e-12)
-    correlation = standard.T @ standard / len(standard) * (1 - 1e-6)
-    np.fill_diagonal(correlation, 1.0)
+    standard = np.clip((draws - middle) / sd, -3, 3)
+    standard -= standard.mean(0)
+    norm = np.maximum(np.sqrt((standard**2).mean(0)), 1e-9)
+    correlation = (standard.T @ standard) / len(standard) / np.outer(norm, norm)
+    np.fill_diagonal(correlation, 1 + 1e-6)
     return middle, correlation * np.outer(sd, sd)

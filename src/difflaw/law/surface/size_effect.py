@@ -10,7 +10,6 @@ from __future__ import annotations
 import numpy as np
 
 from difflaw.law.results import SizeEffect
-from difflaw.law.search import lowest
 
 SAME_SIZE = 0.01
 """Sizes whose logarithms differ by less are one size (counts read off a figure differ in the third digit)."""
@@ -93,8 +92,10 @@ def _reml(lam: np.ndarray, squares: np.ndarray, rest: float, rest_dof: int) -> f
         return np.log(scale).sum(1) + (rest_dof + len(lam)) * np.log(np.maximum(left, 1e-300))
 
     grid = np.concatenate([[0.0], np.geomspace(1e-3, 1e4, 141)])
-    best = int(np.argmin(cost(grid)))
-    if best == 0:
-        return 0.0
-    around = grid[best - 1 : best + 2]
-    return lowest(lambda ratio: float(cost(np.array([ratio]))[0]), around, 1e-4 * float(grid[best]))
+    for _ in range(3):
+        best = int(np.argmin(cost(grid)))
+        if grid[best] == 0.0:
+            return 0.0
+        # Between the neighbours of the best, finer by fifty each time.
+        grid = np.geomspace(max(grid[best - 1], 1e-6), grid[min(best + 1, len(grid) - 1)], 101)
+    return float(grid[int(np.argmin(cost(grid)))])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -50,25 +51,34 @@ def curves_of(table: Table, family: str) -> tuple[Curve, ...]:
     """Curves of a family's runs, sorted by size and name; repeated evaluations at one point are averaged."""
     every: Any = table.frame
     frame = every[every["family"] == family]
+    if not len(frame):
+        return ()
+    names, run = np.unique(frame["run"].to_numpy(str), return_inverse=True)
+    order = np.argsort(run, kind="stable")
+    columns = {c: _column(frame, c)[order] for c in ("params", "flops", "flops_per_token", "loss", "loss_se")}
+    settings = np.stack([_column(frame, c)[order] for c in ("lr", "batch_tokens")], 1)
+    edges = np.searchsorted(run[order], np.arange(len(names) + 1))
     curves = []
-    for name, rows in frame.groupby("run", sort=True):
-        ln_flops = np.log(rows["flops"].to_numpy(float))
-        keys, index = np.unique(ln_flops.round(9), return_inverse=True)
+    for name, start, stop in zip(names, edges[:-1], edges[1:], strict=True):
+        own = {c: values[start:stop] for c, values in columns.items()}
+        keys, index = np.unique(np.log(own["flops"]).round(9), return_inverse=True)
         count = np.bincount(index)
-        se = rows["loss_se"].to_numpy(float) if "loss_se" in rows else np.full(len(rows), math.nan)
-        setting = [float(rows[c].iloc[-1]) if c in rows else math.nan for c in ("lr", "batch_tokens")]
         curves.append(
             Curve(
                 run=str(name),
-                params=float(rows["params"].iloc[0]),
-                flops_per_token=float(np.exp(np.mean(np.log(rows["flops_per_token"].to_numpy(float))))),
-                setting=(_known(setting[0]), _known(setting[1])),
+                params=float(own["params"][0]),
+                flops_per_token=float(np.exp(np.mean(np.log(own["flops_per_token"])))),
+                setting=(_known(float(settings[stop - 1, 0])), _known(float(settings[stop - 1, 1]))),
                 ln_flops=keys,
-                ln_loss=np.bincount(index, np.log(rows["loss"].to_numpy(float))) / count,
-                loss_se=np.bincount(index, se) / count,
+                ln_loss=np.bincount(index, np.log(own["loss"])) / count,
+                loss_se=np.bincount(index, own["loss_se"]) / count,
             )
         )
     return tuple(sorted(curves, key=lambda c: (c.params, c.run)))
+
+
+def _column(frame: Any, name: str) -> np.ndarray:
+    return frame[name].to_numpy(float) if name in frame else np.full(len(frame), math.nan)
 
 
 def points_at(curves: Sequence[Curve], budget: float) -> tuple[Point, ...]:
@@ -153,12 +163,14 @@ def choose_budgets(table: Table, budgets: Sequence[float] | None) -> tuple[tuple
 
 def _clusters(table: Table) -> tuple[float, ...]:
     frame: Any = table.frame.sort_values("flops", kind="stable")
-    flops = np.log(frame["flops"].to_numpy(float))
+    flops, sizes = np.log(frame["flops"].to_numpy(float)), frame["params"].to_numpy(float)
+    family = np.unique(frame["family"].to_numpy(str), return_inverse=True)[1]
     found, start = [], 0
     for stop in range(1, len(flops) + 1):
         if stop < len(flops) and flops[stop] - flops[start] <= SINGLE:
             continue
-        if frame.iloc[start:stop].groupby("family")["params"].nunique().max() >= 3:
+        cells = set(zip(family[start:stop].tolist(), sizes[start:stop].tolist(), strict=True))
+        if max(Counter(f for f, _ in cells).values()) >= 3:
             found.append(math.exp(float(np.mean(flops[start:stop]))))
         start = stop
     return tuple(found)
