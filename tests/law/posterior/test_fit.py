@@ -45,10 +45,11 @@ def test_interaction_truth():
     rows = columns(*interaction())
     both, alone = fit_posterior(rows), fit_posterior(rows, forms=("additive",))
     assert both.forms["interaction"] > 0.9
-    n, d = np.array([3e9, 1e10]), np.array([1e11, 2e11])
+    n, d = (v.ravel() for v in np.meshgrid([1e9, 3e9, 1e10], [4e10, 1e11, 2e11]))
     truth = np.log(interacting(n, d))
-    ours, other = (np.abs(np.median(p.ln_loss(n, d), axis=0) - truth) for p in (both, alone))
-    assert np.all(ours < 0.5 * other)
+    ours, other = (np.sqrt(np.mean((np.median(p.ln_loss(n, d), axis=0) - truth) ** 2)) for p in (both, alone))
+    assert ours < 0.5 * other
+    assert ours < 0.01
     assert np.median(both.noise()) == pytest.approx(NOISE, rel=0.4)
 
 
@@ -96,12 +97,16 @@ def test_copies_of_a_run_tell_little_more(planted):
 
 
 def test_an_error_shared_by_a_size_widens():
-    """Seven sizes run at five budgets, each size with its own error of 1 %."""
+    """Seven sizes run at five budgets, each size with its own error of 1 %; a known entropy holds all the same."""
     frame = ladder(0, sd=0.0005, fixed=np.geomspace(2e7, 4e8, 7))
     n, d = frame.params.to_numpy(), frame.tokens.to_numpy()
     shared = 0.01 * np.random.default_rng(5).standard_normal(7)
-    post = fit_posterior(columns(n, d, frame.loss.to_numpy() * np.exp(np.tile(shared, 5))), forms=("additive",))
+    rows = columns(n, d, frame.loss.to_numpy() * np.exp(np.tile(shared, 5)))
+    post = fit_posterior(rows, forms=("additive",))
     assert post.independent < 15
+    least = float(np.exp(np.quantile(post.theta[:, 2], 0.4)))
+    bound = fit_posterior(rows, forms=("additive",), entropy=least)
+    assert np.exp(bound.theta[:, 2]).min() >= least * (1 - 1e-6)
     assert inside(post.best(10 * TOP).ln_params, np.log(best_size(10 * TOP)))
 
 
