@@ -69,6 +69,23 @@ def test_a_new_run_scatters_about_the_law():
     assert np.log(found.run) == pytest.approx([-0.0098, 0.0098], abs=3e-4)
 
 
+def test_intervals_hold_as_often_as_they_say():
+    """Twelve tables, thirty new runs of each: 95 % of the runs and of the true losses lie inside."""
+    law, run = [], []
+    for seed in range(12):
+        frame = ladder(seed, sd=0.002)
+        post = fit_posterior(columns(frame.params, frame.tokens, frame.loss), forms=("additive",))
+        rng = np.random.default_rng(100 + seed)
+        n = best_size(1e18) * np.exp(rng.uniform(-1, 1, 30))
+        true = loss(n, 1e18 / 6 / n)
+        for draws, y in zip(post.ln_loss(n, 1e18 / 6 / n).T, true, strict=True):
+            found = loss_estimate(draws, post.noise())
+            law.append(found.law[0] < y < found.law[1])
+            run.append(found.run[0] < y * np.exp(0.002 * rng.standard_normal()) < found.run[1])
+    assert 0.85 < np.mean(law) < 0.995  # a table's thirty go together, so this share is of few
+    assert 0.9 < np.mean(run) < 0.985
+
+
 def test_all_minima_outside_the_sizes_run():
     """Sizes twelve times too large throughout: no minimum is counted, and the surface answers with a wider interval."""
     inside, outside = (difflaw.fit(ladder(0, sd=0.004, shift=s, sizes=5)).families["masked"] for s in (1.0, 12.0))
