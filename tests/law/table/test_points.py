@@ -59,5 +59,5 @@ def test_files(tmp_path):
     for name, write in (("r.csv", RUNS.to_csv), ("r.parquet", RUNS.to_parquet)):
         write(tmp_path / name, index=False)
         assert read_points(tmp_path / name)["tokens"].tolist() == [1e10, 3e10]
-    with pytest.raises(InputError, match="nothing.csv"):
+    with pytest.raises(InputError, match=r"nothing\.csv"):
         read_points(tmp_path / "nothing.csv")
