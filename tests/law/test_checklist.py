@@ -20,9 +20,11 @@ def ladder(**columns) -> pd.DataFrame:
     return frame.assign(**columns)
 
 
-def answers(frame: pd.DataFrame, about: dict[str, str] | None = None, **conventions: str) -> dict[str, str]:
+def answers(
+    frame: pd.DataFrame, about: dict[str, str] | None = None, hold_out: bool = False, **conventions: str
+) -> dict[str, str]:
     table = table_from_frame(frame, **conventions)
-    return {item.question: item.answer for item in checklist(table, fit_laws(table), about)}
+    return {item.question: item.answer for item in checklist(table, fit_laws(table, hold_out=hold_out), about)}
 
 
 def test_a_bare_table_leaves_questions_open() -> None:
@@ -31,7 +33,8 @@ def test_a_bare_table_leaves_questions_open() -> None:
         assert found[question] == NOT_GIVEN, question
     assert found["runs"].startswith("28 (masked 28), 28 points")
     assert "masked: L = E + A/N^alpha + B/D^beta (free: " in found["law"]
-    assert "held" in found["error of forecast of larger runs"]
+    assert found["error of forecast of larger runs"].startswith("not measured")
+    assert "intervals for one run held" in answers(ladder(), hold_out=True)["error of forecast of larger runs"]
     assert found["optima inside the sizes run"] == "masked: 4 of 4"
     assert found["left out"] == "nothing"
 

@@ -10,6 +10,7 @@ import pytest
 
 from difflaw.law import fit_laws, table_from_frame
 from difflaw.law.extras import Extras, extras_text, fit_extras
+from difflaw.law.records import plain
 
 
 def fitted(frame: pd.DataFrame, **options) -> Extras:
@@ -29,14 +30,10 @@ def two_families(better: float = 0.97, noise: float = 0.002) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def test_the_planted_winner_is_named() -> None:
+def test_what_a_bare_table_lacks_is_named() -> None:
     found = fitted(two_families())
-    assert found.joint is not None
-    assert list(found.standings) == pytest.approx([3e19, 3e20])
-    for standing in found.standings.values():
-        assert standing[0].family == "uniform"
-        assert standing[0].probability > 0.95
-    assert any("uniform has the lowest loss with probability" in line for line in extras_text(found))
+    assert not found.batch_and_rate
+    assert not found.repeated_data
     assert any("batch and rate" in line for line in found.missing)
 
 
@@ -91,7 +88,8 @@ def test_repeated_data_are_noticed() -> None:
 def test_json_is_plain_and_does_not_depend_on_the_order_of_rows() -> None:
     frame = two_families()
     one, other = (
-        json.dumps(fitted(f).as_json(), allow_nan=False) for f in (frame, frame.sample(frac=1, random_state=1))
+        json.dumps(plain(fitted(f, first_paper=True)), allow_nan=False)
+        for f in (frame, frame.sample(frac=1, random_state=1))
     )
     for a, b in zip(_numbers(json.loads(one)), _numbers(json.loads(other)), strict=True):
         assert a == pytest.approx(b, rel=1e-9, abs=1e-12)

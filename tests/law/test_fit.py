@@ -150,9 +150,10 @@ def test_numbers_in_messages():
     assert flops(1e19) == "1e19 FLOPs"
 
 
-def test_hold_out_is_shown_and_decides_the_form(truth):
+def test_hold_out_is_shown_on_request(truth):
     frame = truth.ladder(seed=1, sd=0.002, budgets=(1e17, 3e17, 1e18, 3e18, 1e19, 3e19))
-    laws = fit_laws(table_from_frame(frame))
+    assert fit_laws(table_from_frame(frame)).families["masked"].hold_out is None
+    laws = fit_laws(table_from_frame(frame), hold_out=True)
     found = laws.families["masked"]
     assert found.hold_out.form == found.surface.form == "free"
     text = "\n".join(reading(laws))

@@ -18,6 +18,7 @@ from difflaw.law.surface.forms import make_form
 from difflaw.law.surface.identifiability import unusable
 from difflaw.law.surface.minimum import canonical
 from difflaw.law.surface.predict import surface_draws
+from difflaw.law.surface.size_effect import SAME_SIZE
 
 AVERAGED = (None, "free", "at-least")
 """Forms whose law is sampled; of the others the surface's own covariance is drawn from."""
@@ -125,8 +126,11 @@ def _of_surface(surface: Surface, data: Columns, seed: int) -> Posterior:
 def size_relation(post: Posterior) -> float:
     """Largest error in ln N where each inner size is read from the FLOPs per token of its neighbours."""
     worst = 0.0
-    for i in range(1, len(post.sizes) - 1):
-        rest = np.delete(post.sizes, i, axis=0)
+    ln_size = np.log(post.sizes[:, 0])
+    # A size has several rows, which differ in their last digit: none of them may be its own neighbour.
+    inner = np.flatnonzero((ln_size > ln_size[0] + SAME_SIZE) & (ln_size < ln_size[-1] - SAME_SIZE))
+    for i in inner:
+        rest = post.sizes[np.abs(ln_size - ln_size[i]) > SAME_SIZE]
         found = params_at(float(post.sizes[i, 1]), rest)
         if found is not None:
             worst = max(worst, abs(math.log(found / float(post.sizes[i, 0]))))

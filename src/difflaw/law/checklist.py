@@ -201,7 +201,7 @@ def _held_out(laws: FittedFamilies) -> str:
             f"run held {100 * held.coverage:.0f} % of {held.judged} (not widened: {100 * held.coverage_plain:.0f} %)"
         )
 
-    return _each(laws, say) or "not known: no cutoff leaves enough runs to fit below it"
+    return _each(laws, say) or "not measured (a hold-out is made on request, where enough runs lie below a cutoff)"
 
 
 def _inside(laws: FittedFamilies) -> str:

@@ -58,7 +58,7 @@ def _sure(laws: Laws, name: str, given: Answer) -> str:
         return f"{who}{given.reason}."
     factor = math.sqrt(size.high / size.low)
     how = "well known" if factor < 1.25 else "known roughly" if factor < 2 else "hardly known"
-    return f"{who}the size is {how} (within a factor {factor:.2g} at ten times the largest budget); {given.reason}."
+    return f"{who}the size is {how} (within a factor {factor:.3g} at ten times the largest budget); {given.reason}."
 
 
 def warnings_in_order(laws: Laws) -> list[str]:

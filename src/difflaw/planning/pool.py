@@ -61,8 +61,7 @@ def choose_from_pool(table: Any, pool: Any, target: Any, budget: float, *, seed:
         )
     blocks, goals, noises, rows = [], [], [], []
     for i, name in enumerate(families):
-        mine, aim = (_of(frame, name) for frame in (pool, target))
-        mine &= left
+        mine, aim = _of(pool, name) & left, _of(target, name)
         if not aim.any() or not mine.any():
             continue
         post = _posterior(_rows(table, name), pool[_of(pool, name)], target[aim], 1000 * seed + i)
