@@ -124,7 +124,6 @@ def fit_posterior(
     total = sum(math.exp(v - top) for v in odds.values())
     probabilities = {form: math.exp(odds[form] - top) / total if form in odds else 0.0 for form in forms}
     natural = {form: problem(form, prepared).natural for form in forms}
-<<<<<<< HEAD
     found = {form: _stretched(one, common.stretch) for form, one in found.items()}
     drawn = _drawn(natural, found, probabilities, 2 * draws, rng)
     above = np.flatnonzero(drawn[0][:, 2] >= floor)
@@ -133,13 +132,6 @@ def fit_posterior(
     else:  # the runs contradict the known entropy, which wins
         drawn[0][:, 2] = np.maximum(drawn[0][:, 2], floor)
     return _posterior(used, prepared, centre, drawn, probabilities, found, draws, repeated, len(rows), common.stretch)
-=======
-    found = {form: _stretched(one, common.stretch, natural[form], floor) for form, one in found.items()}
-    theta, noise, growth = _drawn(natural, found, probabilities, 2 * draws, rng)
-    return _posterior(
-        used, prepared, centre, (theta, noise, growth), probabilities, found, draws, repeated, len(rows), common.stretch
-    )
->>>>>>> tests
 
 
 def prior_posterior(
@@ -203,18 +195,14 @@ def _rows(used: Columns, centre: tuple[float, float, float], repeated: bool) -> 
     return Rows(at, y, np.maximum(y - y.min(), 0.0), np.ones(len(y)))
 
 
-def _stretched(one: Sample, factor: float, natural: Callable[[np.ndarray], np.ndarray], floor: float) -> Sample:
-    """The sample with the surface's coordinates that much further from their mean; noise stays as it is.
-
-    Points that this carries below the known entropy do not count.
-    """
+def _stretched(one: Sample, factor: float) -> Sample:
+    """The sample with the surface's coordinates that much further from their mean; noise stays as it is."""
     if factor <= 1:
         return one
     surface = one.points[:, :-2]
     mean = one.weights @ surface
     points = np.concatenate([mean + factor * (surface - mean), one.points[:, -2:]], axis=1)
-    weights = np.where(natural(points)[:, 2] >= floor, one.weights, 0.0)
-    return Sample(points, weights / weights.sum(), one.ln_evidence, one.size)
+    return Sample(points, one.weights, one.ln_evidence, one.size)
 
 
 def _drawn(
