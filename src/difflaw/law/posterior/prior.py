@@ -22,7 +22,7 @@ NOISE = (math.log(0.003), 3.0)
 GROWTH = (math.log(0.2), 1.2)
 """The same of ln kappa, by which noise grows with the distance of a loss from the lowest: e^(kappa·distance)."""
 
-SOFT = 0.01
+SOFT = 0.002
 """Width in ln E of the wall at a known entropy: sharp would have no slope to climb; draws below it are left out."""
 
 
