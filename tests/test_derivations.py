@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,7 +13,8 @@ import torch
 
 from difflaw.families import get
 from difflaw.families.diffusion import Diffusion
-from difflaw.law.surface.joint import _State, _uncertainty
+from difflaw.law.posterior import shared
+from difflaw.law.posterior.model import COUNT
 from difflaw.noise.clock import LogSnrRange
 from difflaw.planning.published_forecasts import printed_power
 
@@ -116,28 +117,31 @@ def test_strata_divide_a_masked_bounds_variance_by_two_and_a_half() -> None:
 # -- laws -------------------------------------------------------------------------------------------------------------
 
 
-def test_standings_share_the_means_as_the_joint_gaussian_does() -> None:
-    """joint: Schur complements against the inverse of the whole precision matrix, cross terms included."""
+def test_what_others_know_is_the_joint_gaussians_conditional(monkeypatch: pytest.MonkeyPatch) -> None:
+    """shared: a family without rows in the joint precision of all families and their mean, inverted as a whole."""
+    monkeypatch.setattr(shared, "ROUNDS", 0)  # the spread stays where it starts
     rng = np.random.default_rng(0)
-    families, scale = 3, np.array([1.0, 2.0, 3.0])
-    data = np.array([a @ a.T for a in rng.standard_normal((families, 5, 9))])
-    pooling = np.zeros((5, 3))
-    pooling[2:] = np.diag(scale)
-    whole = np.zeros((5 * families + 3,) * 2)
-    for f in range(families):
-        own = slice(5 * f, 5 * f + 5)
-        whole[own, own] = data[f] + np.diag([0.0, 0.0, *scale])
-        whole[own, -3:], whole[-3:, own] = -pooling, -pooling.T
-        whole[-3:, -3:] += np.diag(scale)
-    exact = np.linalg.inv(whole)
-    spreads = scale[None] ** -0.5
-    state = _State(np.zeros((families, 5)), np.zeros((1, 3)), spreads, np.ones(1), data, families)
-    means, total, _, follow = _uncertainty(state)
-    assert np.allclose(means[0], exact[-3:, -3:])
-    for f, g in itertools.product(range(families), repeat=2):
-        expected = exact[5 * f : 5 * f + 5, 5 * g : 5 * g + 5]
-        found = total[f] if f == g else follow[f] @ means[0] @ follow[g].T
-        assert np.allclose(found, expected), (f, g)
+    families = {}
+    for name in "abc":
+        theta = np.zeros((4000, COUNT))
+        theta[:, shared.PLACES] = 0.1 * rng.standard_normal((4000, 3)) @ rng.standard_normal((3, 3)) + rng.normal(
+            size=3
+        )
+        families[name] = SimpleNamespace(theta=theta, forms={"additive": 1.0})
+    values, errors = zip(*(shared._summary(post) for post in families.values()), strict=True)
+    spread = np.diag((3 * shared.USUAL_SPREAD) ** -2.0)
+    for place, (centre, precision) in enumerate(shared.shared_priors(families).values()):
+        whole, pull = np.zeros((12, 12)), np.zeros(12)
+        for f in range(3):
+            own = slice(3 * f, 3 * f + 3)
+            data = np.linalg.inv(errors[f]) * (f != place)
+            whole[own, own] = data + spread
+            whole[own, 9:] = whole[9:, own] = -spread
+            whole[9:, 9:] += spread
+            pull[own] = data @ values[f]
+        exact, own = np.linalg.inv(whole), slice(3 * place, 3 * place + 3)
+        assert np.allclose(np.linalg.inv(precision), exact[own, own])
+        assert np.allclose(centre, (exact @ pull)[own])
 
 
 def test_a_printed_interval_implies_the_covariance_of_a_least_squares_line() -> None:
