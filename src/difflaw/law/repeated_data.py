@@ -120,7 +120,7 @@ def fit_data_limited(
         raise InputError(
             f"data-limited law: no run repeats its data (at most {most:.2g} epochs); add runs of 4 epochs and more"
         )
-    lives = np.geomspace(0.3, 1000 * most, 61)
+    lives = np.geomspace(0.3, 1000 * most, 33)
     best: tuple[float, np.ndarray] | None = None
     profile = []
     start = None
@@ -222,10 +222,10 @@ def _fit(c: dict[str, np.ndarray], life: float, form: FormName, start: np.ndarra
             np.clip(s, np.array(low) + 1e-9, np.array(high) - 1e-9),
             slopes,
             bounds=(low, high),
-            xtol=1e-14,
-            ftol=1e-14,
-            gtol=1e-14,
-            max_nfev=300,
+            xtol=1e-10,
+            ftol=1e-10,
+            gtol=1e-10,
+            max_nfev=80,
         )
         for s in starts
     ]

@@ -59,17 +59,12 @@ def choose(
         seed: of the noise that the draws are moved with.
     """
     rng = np.random.default_rng(seed)
-    f, t = candidates - candidates.mean(0), targets - targets.mean(0)
-    low, high = np.quantile(t, [TAIL, 1 - TAIL], axis=0)
-    t = np.clip(t, low, high)
-    f = np.clip(f, *np.quantile(f, [TAIL, 1 - TAIL], axis=0))
-    t = t - t.mean(0)
-    f = f - f.mean(0)
+    f, t = _drawn_in(candidates), _drawn_in(targets)
     first = float((t**2).mean())
     left, times = budget, np.zeros(len(cost), int)
     chosen: list[Choice] = []
     seen = targets if watch is None else watch
-    seen = seen - seen.mean(0)
+    seen, whole = seen - seen.mean(0), candidates - candidates.mean(0)
     waiting = list(forced)
     while len(chosen) < most:
         open_ = (cost <= left) & (times < again)
@@ -87,14 +82,25 @@ def choose(
             if gain[index] < LEAST * first:
                 break
         before = float((t**2).mean())
-        column = f[:, index].copy()
-        measured = column + noise[index] * rng.standard_normal(len(column))
-        # The draws' own noise is not quite uncorrelated with them; the exact gain uses what was drawn.
-        share = measured / float(measured @ measured)
-        f = f - np.outer(measured, share @ f)
-        t = t - np.outer(measured, share @ t)
-        seen = seen - np.outer(measured, share @ seen)
+        error = noise[index] * rng.standard_normal(len(f))
+        f, t = _moved(f[:, index] + error, f, t)
+        whole, seen = _moved(whole[:, index] + error, whole, seen)  # with their tails
         times[index] += 1
         left -= float(cost[index])
         chosen.append(Choice(index, before, float((t**2).mean())))
     return chosen, seen
+
+
+def _drawn_in(values: np.ndarray) -> np.ndarray:
+    """Draws about their mean, with their tails drawn in."""
+    inside = np.clip(values, *np.quantile(values, [TAIL, 1 - TAIL], axis=0))
+    return inside - inside.mean(0)
+
+
+def _moved(measured: np.ndarray, *of: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Draws (R, k) as if a run had been measured, with ``measured`` (R,) what each draw would have given.
+
+    The draws' own noise is not quite uncorrelated with them, so the gain is that of what was drawn.
+    """
+    share = measured / float(measured @ measured)
+    return tuple(values - np.outer(measured, share @ values) for values in of)

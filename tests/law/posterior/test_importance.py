@@ -35,7 +35,7 @@ CASES = {
 
 @pytest.mark.parametrize("name", CASES)
 def test_integral_and_moments(name):
-    """One sample within four of its standard errors, 48 together within three, their integral within 2 %, variances 5 %."""
+    """One sample within four standard errors, 48 together within three, their integral within 2 %, variances 5 %."""
     target, modes, ln_integral, means, variances = CASES[name]
     places = [(np.array(at), scale * np.eye(2)) for at, scale in modes]
     integrals, off, spreads = [], [], []
