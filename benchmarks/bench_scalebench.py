@@ -84,9 +84,8 @@ def main() -> list[Figure]:
             )
         started = time.perf_counter()
         score = r2(forecast(train, target.drop(columns="loss")), target["loss"].to_numpy(float))
-        print(
-            f"{name:18}{'all':>7}{score:>8.3f}{'':7}{THEIRS[name][3]:>8.2f}{len(train):>6}{time.perf_counter() - started:>9.1f}"
-        )
+        seconds = time.perf_counter() - started
+        print(f"{name:18}{'all':>7}{score:>8.3f}{'':7}{THEIRS[name][3]:>8.2f}{len(train):>6}{seconds:>9.1f}")
         figures.append(Figure(f"{name}, all runs", score, "R2", at_least=AIMS[name][3]))
     return figures
 

@@ -162,7 +162,7 @@ def next_cells(
     family: Annotated[list[str] | None, typer.Option("--family", help="Only this family; may be repeated.")] = None,
     json_: Json = False,
 ) -> None:
-    """The cells that would make a ladder's forecast surer, for so many FLOPs."""
+    """The cells that would make a ladder's forecast surer, for so many FLOPs over all its families."""
     from difflaw.ladder.runs import read_runs
     from difflaw.law.records import plain
     from difflaw.planning.extend import propose
@@ -181,12 +181,14 @@ def _show_proposals(proposals: list[Proposal], flops: float) -> None:
     from difflaw.formatting import flops as in_flops
     from difflaw.formatting import short_count
 
+    spent = sum(p.found.flops for p in proposals)
+    typer.echo(f"{in_flops(spent)} of {in_flops(flops)} for the forecast at {in_flops(proposals[0].found.target)}:")
     for p in proposals:
         found = p.found
         typer.echo(
-            f"{p.family}: {in_flops(found.flops)} of {in_flops(flops)} for the forecast at {in_flops(found.target)}: "
-            f"standard error of ln L* {found.loss_se[0]:.4f} -> {found.loss_se[1]:.4f} (one run at the optimum: "
-            f"{found.at_optimum_se:.4f}), of ln N* {found.size_se[0]:.3f} -> {found.size_se[1]:.3f}"
+            f"{p.family}: standard error of ln L* {found.loss_se[0]:.4f} -> {found.loss_se[1]:.4f} (one run at the "
+            f"optimum for {in_flops(found.flops)}: {found.at_optimum_se:.4f}), of ln N* {found.size_se[0]:.3f} -> "
+            f"{found.size_se[1]:.3f}"
         )
         for run, shape in zip(found.runs, p.shapes, strict=True):
             times = f" x {run.times} seeds" if run.times > 1 else ""
@@ -196,4 +198,4 @@ def _show_proposals(proposals: list[Proposal], flops: float) -> None:
             typer.echo(f"  {where}{what}: {run.why}")
         for line in p.warnings:
             typer.echo(f"  - {line}")
-    typer.echo("These errors hold as far as the law E + A/N^alpha + B/D^beta does; candidates lie within 4.5 times N*.")
+    typer.echo("Errors are those expected, before any run, by the draws of each law.")

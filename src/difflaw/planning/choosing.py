@@ -40,9 +40,10 @@ def choose(
     most: int = 10_000,
     power: float = COST_POWER,
     forced: tuple[int, ...] = (),
+    watch: np.ndarray | None = None,
     seed: int = 0,
 ) -> tuple[list[Choice], np.ndarray]:
-    """Candidates to run, in order, and the draws of the targets after them.
+    """Candidates to run, in order, and the draws of what is watched (default: the targets) after them.
 
     Args:
         candidates: ln loss of every candidate by every draw, shape (R, k).
@@ -54,6 +55,7 @@ def choose(
         most: choices in all.
         power: of the cost.
         forced: candidates that come first, as far as the budget goes.
+        watch: other quantities by every draw, shape (R, w), to be followed without steering the choice.
         seed: of the noise that the draws are moved with.
     """
     rng = np.random.default_rng(seed)
@@ -66,6 +68,8 @@ def choose(
     first = float((t**2).mean())
     left, times = budget, np.zeros(len(cost), int)
     chosen: list[Choice] = []
+    seen = targets if watch is None else watch
+    seen = seen - seen.mean(0)
     waiting = list(forced)
     while len(chosen) < most:
         open_ = (cost <= left) & (times < again)
@@ -89,7 +93,8 @@ def choose(
         share = measured / float(measured @ measured)
         f = f - np.outer(measured, share @ f)
         t = t - np.outer(measured, share @ t)
+        seen = seen - np.outer(measured, share @ seen)
         times[index] += 1
         left -= float(cost[index])
         chosen.append(Choice(index, before, float((t**2).mean())))
-    return chosen, t
+    return chosen, seen

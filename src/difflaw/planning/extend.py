@@ -10,10 +10,9 @@ from typing import Any
 import numpy as np
 
 from difflaw.errors import InputError
-from difflaw.law.interpolation import prolonged
-from difflaw.law.surface.fit import fit_surface
+from difflaw.law.fit import fit_laws
 from difflaw.law.table import Table
-from difflaw.law.table.trim import surface_rows
+from difflaw.law.tuning import hyperparameter_fits
 from difflaw.planning.next_runs import NextRuns, next_runs
 from difflaw.planning.shapes import Shape, allowed_shapes, counted
 
@@ -38,50 +37,43 @@ def propose(
     families: Sequence[str] = (),
     described: dict[str, Any] | None = None,
 ) -> tuple[list[Proposal], list[str]]:
-    """(cells worth ``budget`` FLOPs for each family of a table of runs, why a family has none).
+    """(cells worth ``budget`` FLOPs over the families of a table of runs, why a family has none).
 
     ``described`` is the description of the ladder that made the table (`ladder.json`), where one did: sizes are then
     shapes that can be run.
 
     Raises:
-        InputError: a family that the table has not, or no family with a surface to improve.
+        InputError: a family that the table has not, or no family with a law to improve.
     """
     if not (math.isfinite(budget) and budget > 0):
         raise InputError(f"--flops {budget:g}: give a positive number of FLOPs")
     for family in families:
         if family not in table.families:
             raise InputError(f"--family {family}: {table.source} has {', '.join(table.families)}")
-    out, reasons = [], []
-    for family in families or table.families:
-        try:
-            out.append(_proposal(table, family, budget, target, described))
-        except InputError as error:
-            reasons.append(f"{family}: {error}")
-    if not out:
-        raise InputError(f"{table.source}: no family has a surface to improve. {reasons[0]}")
+    budgets = described["config"]["budgets"] or None if described else None
+    fitted = fit_laws(table, budgets=budgets, hyperparameters=hyperparameter_fits(table)[0]).families
+    wanted = families or table.families
+    laws, reasons = {}, []
+    for name in wanted:
+        post, given = fitted[name].posterior, fitted[name].answer
+        if post is None:
+            reasons.append(f"{name}: {given.reason if given is not None else 'no law'}")
+        else:
+            laws[name] = post
+    if not laws:
+        raise InputError(f"{table.source}: no family has a law to improve. {reasons[0]}")
+    aim = target or FAR_AHEAD * max(post.budgets[1] for post in laws.values())
+    sizes = {name: found for name, post in laws.items() if (found := _sizes(described, table, post.sizes)) is not None}
+    profiles = {name: fitted[name].profiles for name in laws}
+    found = next_runs(laws, budget, aim, sizes=sizes, profiles=profiles)
+    reasons += [
+        f"{name}: nothing that would tell more than the other families' runs" for name in laws if name not in found
+    ]
+    out = [
+        Proposal(name, runs, tuple(_name(described, table, run.params) for run in runs.runs), fitted[name].warnings)
+        for name, runs in found.items()
+    ]
     return out, reasons
-
-
-def _proposal(
-    table: Table, family: str, budget: float, target: float | None, described: dict[str, Any] | None
-) -> Proposal:
-    """Next runs of one family; InputError says why there are none."""
-    every: Any = table.frame
-    rows = surface_rows(every[every["family"] == family])
-    # One row a run: points along a run share its error, so its last one is what another run would add to.
-    last = rows.sort_values("tokens").groupby("run").tail(1)
-    surface, caveats = fit_surface(*(rows[c].to_numpy() for c in ("params", "tokens", "loss", "run")))
-    if surface is None:
-        raise InputError(caveats[0] if caveats else "no surface")
-    known = np.unique(rows[["params", "flops_per_token"]].to_numpy(float), axis=0)
-
-    def cost(sizes: np.ndarray) -> np.ndarray:
-        return np.exp(prolonged(np.log(np.asarray(sizes, float)), np.log(known[:, 0]), np.log(known[:, 1])))
-
-    aim = target or FAR_AHEAD * float(rows["flops"].max())
-    ran = (last["params"].to_numpy(float), last["tokens"].to_numpy(float))
-    found = next_runs(surface, *ran, budget, aim, cost, sizes=_sizes(described, table, known))
-    return Proposal(family, found, tuple(_name(described, table, run.params) for run in found.runs), caveats)
 
 
 def _counter(described: dict[str, Any]) -> Any:

@@ -35,11 +35,11 @@ CASES = {
 
 @pytest.mark.parametrize("name", CASES)
 def test_integral_and_moments(name):
-    """One sample within four of its standard errors, eight together within three, their integral within 2 %."""
+    """One sample within four of its standard errors, 48 together within three, their integral within 2 %, variances 5 %."""
     target, modes, ln_integral, means, variances = CASES[name]
     places = [(np.array(at), scale * np.eye(2)) for at, scale in modes]
-    integrals, off = [], []
-    for seed in range(8):
+    integrals, off, spreads = [], [], []
+    for seed in range(48):
         found = sample(target, places, np.random.default_rng(seed))
         assert found.size > ENOUGH
         assert found.weights.sum() == pytest.approx(1)
@@ -48,8 +48,9 @@ def test_integral_and_moments(name):
         centre = found.weights @ found.points
         off.append((centre - means) / np.sqrt(np.array(variances) / found.size))
         assert np.all(np.abs(off[-1]) < 4)
-        assert np.allclose(found.weights @ (found.points - centre) ** 2, variances, rtol=0.2)
-    assert np.all(np.abs(np.mean(off, 0)) < 3 / 8**0.5)
+        spreads.append(found.weights @ (found.points - centre) ** 2)
+    assert np.all(np.abs(np.mean(off, 0)) < 3 / 48**0.5)
+    assert np.allclose(np.mean(spreads, 0), variances, rtol=0.05)
     assert np.mean(integrals) == pytest.approx(1, abs=0.02)
 
 

@@ -9,7 +9,7 @@ from scipy.stats import multivariate_normal, norm
 from difflaw.law.posterior.coordinates import to_coordinates, to_natural
 from difflaw.law.posterior.fit import columns, prior_posterior
 from difflaw.law.posterior.model import COUNT, INTERACTION, REPEATED
-from difflaw.law.posterior.prior import INTERACTION_ODDS, prior_of
+from difflaw.law.posterior.prior import INTERACTION_ODDS, SOFT, prior_of
 from tests.law.posterior.conftest import additive
 
 
@@ -45,7 +45,7 @@ def test_it_integrates_to_one():
     assert np.linalg.det(jacobian) == pytest.approx(1.0, abs=1e-6)
 
 
-def test_a_known_entropy_is_the_least_floor():
+def test_a_known_entropy_is_a_soft_wall():
     free, bound = (
         prior_of(1.0, interaction=False, repeated=False),
         prior_of(1.0, interaction=False, repeated=False, floor=np.log(1.5)),
@@ -55,7 +55,8 @@ def test_a_known_entropy_is_the_least_floor():
     points = to_coordinates(theta)
     found, low = bound.log_density(points, theta), theta[:, 2] < np.log(1.5)
     assert 0 < low.sum() < 200
-    assert np.all(np.isneginf(found[low]))
+    below = (np.log(1.5) - theta[low, 2]) / SOFT
+    assert np.allclose(found[low], free.log_density(points, theta)[low] - 0.5 * below**2)
     assert np.array_equal(found[~low], free.log_density(points, theta)[~low])
 
 

@@ -19,7 +19,9 @@ from difflaw.law.posterior.shared_error import shared_error
 from difflaw.law.posterior.suspects import Found, find
 
 DRAWS = 1000
-MOST_ROWS = 2_500
+HOPELESS = 30.0
+"""A form whose highest density lies so much (in ln) below the other's has no share that matters, and is not sampled."""
+MOST_ROWS = 1_500
 """Rows used; of more, this many evenly spaced ones: their noise has long ceased to matter."""
 
 
@@ -110,20 +112,26 @@ def fit_posterior(
     rng = np.random.default_rng(seed)
     found: dict[str, Sample] = {}
     odds: dict[str, float] = {}
+    highest = max(modes[form][0].density for form in forms)
     for form in forms:
+        if modes[form][0].density < highest - HOPELESS:
+            continue
         own = problem(form, prepared)
         found[form] = sample(own.density, [(m.place, m.spread) for m in modes[form]], rng)
         share = (INTERACTION_ODDS if form == "interaction" else 1 - INTERACTION_ODDS) if len(forms) > 1 else 1.0
         odds[form] = found[form].ln_evidence + math.log(share)
     top = max(odds.values())
     total = sum(math.exp(v - top) for v in odds.values())
-    probabilities = {form: math.exp(v - top) / total for form, v in odds.items()}
+    probabilities = {form: math.exp(odds[form] - top) / total if form in odds else 0.0 for form in forms}
     natural = {form: problem(form, prepared).natural for form in forms}
-    found = {form: _stretched(one, common.stretch, natural[form], floor) for form, one in found.items()}
-    theta, noise, growth = _drawn(natural, found, probabilities, 2 * draws, rng)
-    return _posterior(
-        used, prepared, centre, (theta, noise, growth), probabilities, found, draws, repeated, len(rows), common.stretch
-    )
+    found = {form: _stretched(one, common.stretch) for form, one in found.items()}
+    drawn = _drawn(natural, found, probabilities, 2 * draws, rng)
+    above = np.flatnonzero(drawn[0][:, 2] >= floor)
+    if len(above) >= draws // 2:
+        drawn = (drawn[0][above], drawn[1][above], drawn[2][above])
+    else:  # the runs contradict the known entropy, which wins
+        drawn[0][:, 2] = np.maximum(drawn[0][:, 2], floor)
+    return _posterior(used, prepared, centre, drawn, probabilities, found, draws, repeated, len(rows), common.stretch)
 
 
 def prior_posterior(
@@ -187,18 +195,14 @@ def _rows(used: Columns, centre: tuple[float, float, float], repeated: bool) -> 
     return Rows(at, y, np.maximum(y - y.min(), 0.0), np.ones(len(y)))
 
 
-def _stretched(one: Sample, factor: float, natural: Callable[[np.ndarray], np.ndarray], floor: float) -> Sample:
-    """The sample with the surface's coordinates that much further from their mean; noise stays as it is.
-
-    Points that this carries below the known entropy do not count.
-    """
+def _stretched(one: Sample, factor: float) -> Sample:
+    """The sample with the surface's coordinates that much further from their mean; noise stays as it is."""
     if factor <= 1:
         return one
     surface = one.points[:, :-2]
     mean = one.weights @ surface
     points = np.concatenate([mean + factor * (surface - mean), one.points[:, -2:]], axis=1)
-    weights = np.where(natural(points)[:, 2] >= floor, one.weights, 0.0)
-    return Sample(points, weights / weights.sum(), one.ln_evidence, one.size)
+    return Sample(points, one.weights, one.ln_evidence, one.size)
 
 
 def _drawn(
@@ -257,7 +261,7 @@ def _posterior(
     )
     # Draws whose loss has no lowest point in size, at the largest budget or ten times it, say nothing of a best size.
     good = interior(out, out.budgets[1]) & interior(out, 10 * out.budgets[1])
-    kept = np.flatnonzero(good)[:draws] if good.mean() > 0.2 else np.arange(draws)
+    kept = (np.flatnonzero(good) if good.mean() > 0.2 else np.arange(len(good)))[:draws]
     out = replace(out.with_draws(kept), with_minimum=float(good.mean()))
     size = out.best(10 * out.budgets[1]).ln_params
     odd = find(rows, out.theta, noise[kept], growth[kept], size, stretch)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 DEGREES = 5.0
-STAGES = (500, 400, 400, 500, 700)
+STAGES = (400, 300, 300, 400, 600)
 MORE, MOST_MORE = 600, 6
 """Points in a further stage and most further stages, where the effective sample size is below `ENOUGH`."""
 ENOUGH = 200.0

@@ -2,15 +2,14 @@
 
 From several starts (variable projection on a grid of exponents, and the prior itself) Gauss-Newton finds the surface
 for given weights of the runs; weights, noise and its growth follow from the residuals in turn. A few Newton steps on
-the density itself, with a Hessian by differences, end it. A mode that the known entropy cuts off lies on its edge, and
-is as wide as it would be without.
+the density itself, with a Hessian by differences, end it.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -29,8 +28,6 @@ FAR = 12.0
 """Modes whose ln density lies further below the best one's are left out."""
 MOST_MODES = 3
 FLATTEST = 2e-3
-SOFT = 1e-3
-"""How far, in ln E, a start may lie below the known entropy before squares hold it back."""
 
 
 @dataclass(frozen=True)
@@ -81,9 +78,6 @@ def find_modes(problem: Problem, near: Sequence[Mode] = ()) -> list[Mode]:
     starts = known if near else _distinct(problem, *_rough(problem, _grid(problem)))
     place, noise, growth, precision = _settled(problem, starts)
     found, cost, curvature = _gauss_newton(problem, np.concatenate([place[None], starts]), precision, 20)
-    unbound = Problem(problem.rows, replace(problem.prior, floor=-math.inf))
-    if problem.prior.floor > -math.inf:
-        curvature = _gauss_newton(unbound, found, precision, 0)[2]
     out: list[Mode] = []
     for i in np.argsort(cost, kind="stable"):
         if cost[i] - cost.min() > 2 * FAR or len(out) == MOST_MODES:
@@ -94,20 +88,9 @@ def find_modes(problem: Problem, near: Sequence[Mode] = ()) -> list[Mode]:
         spread[count, count], spread[count + 1, count + 1] = 0.5 / rows, 0.5
         start = np.concatenate([found[i], [noise, max(math.log(max(growth, 1e-9)), GROWTH[0] - 1)]])
         if all(_apart(start, m, spread) for m in out):
-            cut = problem.natural(start[None])[0, 2] <= problem.prior.floor
-            out.append(_lifted(problem, Mode(start, spread, 0.0) if cut else _newton(unbound.density, start, spread)))
+            out.append(_newton(problem.density, start, spread))
     best = max(m.density for m in out)
     return sorted((m for m in out if m.density > best - FAR), key=lambda m: -m.density)
-
-
-def _lifted(problem: Problem, mode: Mode) -> Mode:
-    """The mode with its floor raised to the known entropy where it lies below, and the density there."""
-    theta = problem.natural(mode.place[None])
-    place = mode.place.copy()
-    if theta[0, 2] <= problem.prior.floor:
-        theta[0, 2] = problem.prior.floor + 1e-6
-        place[: len(problem.free)] = to_coordinates(theta)[0, problem.free]
-    return Mode(place, mode.spread, float(problem.density(place[None])[0]))
 
 
 def _rough(problem: Problem, starts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -153,7 +136,7 @@ def _grid(problem: Problem) -> np.ndarray:
 
 
 def _prior_residual(problem: Problem, places: np.ndarray) -> np.ndarray:
-    """What the prior asks for as residuals, (R, q - 2 [+ 3] [+ 1])."""
+    """What the prior asks for as residuals, (R, q - 2) and more where there is a floor or other families."""
     prior = problem.prior
     full = np.zeros((len(places), COUNT))
     full[:, problem.free] = places
@@ -161,11 +144,11 @@ def _prior_residual(problem: Problem, places: np.ndarray) -> np.ndarray:
     value = full.copy()
     value[:, 1:3] = theta[:, 3:5]
     out = ((value - prior.mean) / prior.sd)[:, problem.free]
+    if prior.floor > -math.inf:
+        out = np.concatenate([out, prior.below_floor(theta)[:, None]], axis=1)
     if prior.shared is not None:
         root = np.linalg.cholesky(prior.shared[1] + 1e-12 * np.eye(3))
         out = np.concatenate([out, (theta[:, [3, 4, 2]] - prior.shared[0]) @ root], axis=1)
-    if prior.floor > -math.inf:
-        out = np.concatenate([out, np.maximum(prior.floor - theta[:, 2:3], 0.0) / SOFT], axis=1)
     return out
 
 

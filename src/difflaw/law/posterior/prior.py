@@ -22,6 +22,9 @@ NOISE = (math.log(0.003), 3.0)
 GROWTH = (math.log(0.2), 1.2)
 """The same of ln kappa, by which noise grows with the distance of a loss from the lowest: e^(kappa·distance)."""
 
+SOFT = 0.002
+"""Width in ln E of the wall at a known entropy: sharp would have no slope to climb; draws below it are left out."""
+
 
 @dataclass(frozen=True)
 class Prior:
@@ -35,9 +38,13 @@ class Prior:
     sd: np.ndarray
     free: np.ndarray
     floor: float = -math.inf
-    """ln E is at least this: the known entropy of the text."""
+    """ln E is hardly below this: the known entropy of the text."""
     shared: tuple[np.ndarray, np.ndarray] | None = None
     """Mean and precision of (ln alpha, ln beta, ln E) as other families know it, shapes (3,) and (3, 3)."""
+
+    def below_floor(self, natural: np.ndarray) -> np.ndarray:
+        """How far ln E of each row lies below the known entropy, in units of `SOFT`; 0 above it."""
+        return np.maximum(self.floor - natural[:, 2], 0.0) / SOFT
 
     def log_density(self, points: np.ndarray, natural: np.ndarray) -> np.ndarray:
         """Ln of the density of coordinates (R, 13) with their natural parameters, shape (R,)."""
@@ -46,7 +53,7 @@ class Prior:
         t = ((value - self.mean) / self.sd)[:, self.free]
         out = -0.5 * (t * t).sum(1) - np.log(self.sd[self.free] * math.sqrt(2 * math.pi)).sum()
         if self.floor > -math.inf:
-            out = np.where(natural[:, 2] >= self.floor, out, -np.inf)
+            out = out - 0.5 * self.below_floor(natural) ** 2
         if self.shared is not None:
             centre, precision = self.shared
             off = natural[:, [3, 4, 2]] - centre

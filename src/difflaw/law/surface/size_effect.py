@@ -17,7 +17,7 @@ LEVEL = 0.10
 """The test rejects at 10 %: a missed shared error drops the coverage of a 95 % interval to 64-84 %, a false alarm only
 widens it. Measured with a shared variance four times the single one: .98 found with 7 sizes, .89 with 5 sizes (three of
 whose five directions the law itself takes)."""
-DRAWS = 5_000
+DRAWS = 2_000
 MOST_SIZES = 400
 
 
