@@ -85,7 +85,9 @@ def test_a_run_may_come_again():
     assert len(found) <= 12
 
 
-def test_a_run_that_equals_the_target_comes_first():
+def test_a_run_that_equals_the_target_comes_first(monkeypatch):
+    # What is watched keeps its tails, which a run whose tails are drawn in does not explain.
+    monkeypatch.setattr("difflaw.planning.choosing.TAIL", 0.0)
     theta = drawn(3)
     candidates = np.column_stack([theta @ RUNS.T, theta @ TARGET])
     found, after = choose(candidates, (theta @ TARGET)[:, None], np.append(NOISE, 1e-3), np.ones(6), 1.0)
@@ -103,6 +105,20 @@ def test_several_targets_count_alike(monkeypatch):
     assert found[0].before == pytest.approx((1 + 4) / 2, rel=0.03)
     assert found[0].after == pytest.approx((1 + 4 / (1 + 4 / 0.01)) / 2, rel=0.03)
     assert (after**2).mean(0) == pytest.approx([0.01, 0.01], rel=0.05)
+
+
+def test_what_is_watched_follows_without_steering(monkeypatch):
+    """The first parameter alone, after the runs chosen for the target: its conditional variance."""
+    monkeypatch.setattr("difflaw.planning.choosing.TAIL", 0.0)
+    theta = drawn()
+    plain, _ = chosen_of(most=2)
+    found, seen = chosen_of(most=2, watch=theta[:, :1])
+    assert found == plain
+    rows = RUNS[[c.index for c in found]]
+    noise = np.diag(NOISE[[c.index for c in found]] ** 2)
+    cross = rows @ COVARIANCE[:, 0]
+    left = COVARIANCE[0, 0] - cross @ np.linalg.solve(rows @ COVARIANCE @ rows.T + noise, cross)
+    assert float((seen**2).mean()) == pytest.approx(left, rel=0.04)
 
 
 def test_runs_that_say_nothing_are_not_chosen():

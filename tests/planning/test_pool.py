@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-import difflaw
 from difflaw.errors import InputError
 from difflaw.law.posterior.fit import columns, fit_posterior
 from difflaw.planning.pool import choose_from_pool
@@ -129,17 +128,3 @@ def test_refusals():
         choose_from_pool(pd.DataFrame(), pool(("a",)), TARGET.assign(family="b"), 1e19)
     with pytest.raises(InputError, match="nothing is left to choose"):
         choose_from_pool(made(every, np.random.default_rng(0)), every, TARGET, 1e19)
-
-
-def test_the_python_call_reads_frames_and_says_what_is_missing(tmp_path):
-    every = pool()
-    every.to_csv(tmp_path / "pool.csv", index=False)
-    one = difflaw.next_runs(None, pool=tmp_path / "pool.csv", target=TARGET, budget=2e18)
-    assert one == difflaw.next_runs(pd.DataFrame(), pool=every, target=TARGET, budget=2e18)
-    assert one != difflaw.next_runs(None, pool=every, target=TARGET, budget=2e18, seed=1)
-    with pytest.raises(InputError, match="the table: no column for loss"):
-        difflaw.next_runs(every.iloc[:4], pool=every, target=TARGET, budget=2e18)
-    table = made(every.iloc[:4], np.random.default_rng(0))
-    table.loc[2, "loss"] = np.nan
-    with pytest.raises(InputError, match="the table: row 3 has no loss"):
-        difflaw.next_runs(table, pool=every, target=TARGET, budget=2e18)

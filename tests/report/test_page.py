@@ -21,6 +21,7 @@ from difflaw.law.published import published_laws
 from difflaw.law.results import Interval
 from difflaw.report import write_report
 from difflaw.report.exponents import QUANTITIES, published_exponents
+from difflaw.report.extras_tables import standings_table
 from difflaw.report.loss_figures import loss_curves
 from difflaw.report.optimum_figures import optimal_size
 from difflaw.report.plotly_figure import to_plotly
@@ -235,17 +236,8 @@ def test_other_laws_are_tables(ladder, tmp_path):
         intervals={"batch:D": Interval(0.4, 0.6, 0.95, "test")},
         warnings=("thin",),
     )
-    standing = SimpleNamespace(
-        family=family,
-        probability=0.83,
-        best_flops_per_token=6e8,
-        flops_per_token=None,
-        best_loss=2.5,
-        loss=Interval(2.4, 2.6, 0.95, ""),
-    )
     repeats = {"half_life": 42.0, "half_life_interval": half, "half_life_at_least": 10.0, "most_epochs": 16.0}
     extras = SimpleNamespace(
-        standings={1e20: (standing,)},
         batch_and_rate={family: sweep},
         repeated_data={family: SimpleNamespace(form="saturating", warnings=(), **repeats)},
         missing=("uniform: too few runs",),
@@ -253,16 +245,31 @@ def test_other_laws_are_tables(ladder, tmp_path):
     text = write_report(tmp_path / "r.html", None, ladder.table, {"extras": extras}).read_text("utf-8")
     shown = " ".join(read(text).text)
     for part in (
-        "83 %",
         "6.55e4 · D^0.500 [0.40, 0.60]",
         "2e-3 · B^0.340",
         "42 [30, 60]",
         "too few runs",
-        "[2.400, 2.600]",
     ):
         assert part in shown, part
     assert "&lt;b&gt;masked" in text
     assert "Nothing fitted yet." in shown
+
+
+def test_odds_are_a_table():
+    standing = SimpleNamespace(
+        family="<b>masked",
+        probability=0.83,
+        best_flops_per_token=6e8,
+        flops_per_token=None,
+        best_loss=2.5,
+        loss=Interval(2.4, 2.6, 0.95, ""),
+    )
+    table = standings_table(SimpleNamespace(standings=(SimpleNamespace(flops=1e20, families=(standing,)),)))
+    assert table is not None
+    cells = str(table)
+    for part in ("83 %", "[2.400, 2.600]", "600M"):
+        assert part in cells, part
+    assert standings_table(SimpleNamespace(standings=())) is None
 
 
 def test_a_page_of_many_long_runs_stays_small(tmp_path):

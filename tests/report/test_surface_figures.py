@@ -20,7 +20,7 @@ def test_residuals_are_those_of_the_surface() -> None:
     frame["loss"] = 1.8 + 480 * frame["params"] ** -0.35 + 2100 * frame["tokens"] ** -0.37
     frame.loc[3, "loss"] *= 1.02
     table = table_from_frame(frame)
-    laws = fit_laws(table)
+    laws = fit_laws(table, hold_out=True)
     described = residuals(table.frame, laws)
     assert described is not None
     figure = draw(described)
