@@ -76,7 +76,7 @@ def test_five_percent_lower_wins():
         assert at.families[0].family == "uniform"
         assert at.families[0].probability > 0.99
         assert sum(s.probability for s in at.families) == pytest.approx(1)
-    assert verdict(found[0].families) == "uniform wins with 100 %"
+    assert verdict(found[0].chances) == "uniform wins with 100 %"
 
 
 def test_equal_families_cannot_be_distinguished():
@@ -84,7 +84,7 @@ def test_equal_families_cannot_be_distinguished():
     laws = difflaw.fit(two(1.0).pipe(lambda f: f.assign(loss=np.tile(f.loss.to_numpy()[:35], 2))))
     for at in laws.standings:
         assert all(s.probability == pytest.approx(0.5, abs=0.07) for s in at.families)
-        assert "cannot be distinguished" in verdict(at.families)
+        assert "cannot be distinguished" in verdict(at.chances)
     assert any("cannot be distinguished" in line for line in laws.reading)
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from difflaw.errors import InputError
 from difflaw.law.table.points import points_from_frame, read_points
-from difflaw.planning.pool import Bought, choose_from_pool
+from difflaw.planning.pool import Bought, choose_from_pool, remarks
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -41,8 +42,10 @@ def next_runs(
     Raises:
         InputError: a table that cannot be read, a budget that buys nothing, nothing left, no common family.
     """
-    rows = _read(pool, "the pool"), _read(target, "the target")
-    return choose_from_pool(_made(table), *rows, budget, seed=seed)
+    made, rows = _made(table), (_read(pool, "the pool"), _read(target, "the target"))
+    for remark in remarks(made, *rows):
+        print(f"difflaw: {remark}", file=sys.stderr)
+    return choose_from_pool(made, *rows, budget, seed=seed)
 
 
 def _read(frame: Any, name: str) -> pd.DataFrame:

@@ -17,11 +17,13 @@ def print_plans(plans: Sequence[RunPlan]) -> None:
 
     from difflaw.formatting import flops as in_flops
     from difflaw.formatting import short_count
+    from difflaw.law.odds import verdict
 
     one = plans[0]
     table = Table(box=box.SIMPLE_HEAD, title=f"Plans by {one.law}", title_justify="left")
     headings = ("family", "shape", "N", "D", "FLOPs", "batch (within .25 %)", "lr", "steps", "loss", "law 95 %")
-    for heading in (*headings, "one run 95 %", "regret", f"{one.gpu} hours"):
+    odds = any(p.probability is not None for p in plans)
+    for heading in (*headings, "one run 95 %", "regret", f"{one.gpu} hours", *(["wins"] if odds else [])):
         table.add_column(heading, no_wrap=True)
     for p in plans:
         flat = f" [{short_count(p.batch_flat[0])}, {short_count(p.batch_flat[1])}]" if p.batch_flat else ""
@@ -41,9 +43,12 @@ def print_plans(plans: Sequence[RunPlan]) -> None:
             run,
             f"{100 * p.regret:.2f} %",
             f"{p.gpu_hours:.3g}",
+            *([f"{100 * (p.probability or 0.0):.0f} %"] if odds else []),
         )
     console = Console()
     Console(width=max(console.width, 170)).print(table)
+    if odds:
+        print(f"At {in_flops(one.flops)}: {verdict([(p.family, p.probability or 0.0) for p in plans])}.")
     print(
         f"shape: layers x width at context {one.context:,}; N: {one.params_convention}; FLOPs: {one.flops_convention};"
     )

@@ -39,6 +39,11 @@ class StandingsAt:
     flops: float
     families: tuple[Standing, ...]
 
+    @property
+    def chances(self) -> list[tuple[str, float]]:
+        """(family, probability of the lowest loss), the likeliest first."""
+        return [(s.family, s.probability) for s in self.families]
+
 
 def standings(posteriors: Mapping[str, Posterior], flops: float, level: float = 0.95) -> StandingsAt:
     """The families at a budget from draws of each family's law, best sizes integrated out.
@@ -75,14 +80,13 @@ def standings(posteriors: Mapping[str, Posterior], flops: float, level: float = 
     return StandingsAt(flops, tuple(sorted(out, key=lambda s: (-s.probability, s.best_loss))))
 
 
-def verdict(found: Sequence[Standing]) -> str:
-    """Who wins in words: "masked wins with 84 %", or who cannot be distinguished."""
-    first = found[0]
-    if first.probability >= TIE:
-        return f"{first.family} wins with {100 * first.probability:.0f} %"
-    level = [s for s in found if s.probability > 0.1]
-    names = [f"{s.family} ({100 * s.probability:.0f} %)" for s in level]
-    return f"{listed(names)} cannot be distinguished" if len(level) > 1 else f"{names[0]} leads"
+def verdict(found: Sequence[tuple[str, float]]) -> str:
+    """Who wins in words, from (family, probability), the likeliest first: "masked wins with 84 %", or who ties."""
+    name, probability = found[0]
+    if probability >= TIE:
+        return f"{name} wins with {100 * probability:.0f} %"
+    names = [f"{family} ({100 * p:.0f} %)" for family, p in found if p > 0.1]
+    return f"{listed(names)} cannot be distinguished" if len(names) > 1 else f"{names[0]} leads"
 
 
 def standings_text(at: StandingsAt, largest: float) -> list[str]:
@@ -98,7 +102,7 @@ def standings_text(at: StandingsAt, largest: float) -> list[str]:
         size = f"{short_count(first.best_params)} parameters"
     others = ", ".join(f"{s.family} {100 * s.probability:.0f} %" for s in at.families[1:])
     lines = [
-        f"At {at.flops:.2g} FLOPs {verdict(at.families)}: {first.family} has the lowest loss with probability "
+        f"At {at.flops:.2g} FLOPs {verdict(at.chances)}: {first.family} has the lowest loss with probability "
         f"{100 * first.probability:.0f} % ({others}), {first.best_loss:.4f} at {size}."
     ]
     if (factor := at.flops / largest) > 3:

@@ -52,7 +52,7 @@ def _sure(laws: Laws, name: str, given: Answer) -> str:
     who = "" if name in ("", "all") else f"{name}: "
     if laws.standings:
         at = laws.standings[-1]
-        who = f"{verdict(at.families)} at {in_flops(at.flops)}. {name}: "
+        who = f"{verdict(at.chances)} at {in_flops(at.flops)}. {name}: "
     size = given.ten_times.params if given.ten_times is not None else None
     if size is None:
         return f"{who}{given.reason}."

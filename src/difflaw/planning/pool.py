@@ -19,6 +19,8 @@ from difflaw.planning.choosing import choose
 FEW = 3
 """Runs below which the law is only what the prior says."""
 DRAWS = 1000
+FAR = 1e3
+"""Targets beyond this factor of the pool's largest run carry a remark."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,28 @@ def choose_from_pool(table: Any, pool: Any, target: Any, budget: float, *, seed:
         at = int(index[choice.index])
         errors = math.sqrt(choice.before), math.sqrt(choice.after)
         out.append(Bought(at + 1, str(names[at]), float(n[at]), float(d[at]), float(cost[at]), *errors))
+    return out
+
+
+def remarks(table: Any, pool: Any, target: Any) -> list[str]:
+    """What to know before the choice: targets that are no forecast, or beyond anything the pool can tell."""
+    out = []
+    n, d = (target[c].to_numpy(float) for c in ("params", "tokens"))
+    if len(table):
+        inside = np.ones(len(target), bool)
+        for values, column in ((n, "params"), (d, "tokens")):
+            inside &= (values >= float(table[column].min())) & (values <= float(table[column].max()))
+        if inside.any():
+            out.append(
+                f"{int(inside.sum())} of {len(target)} targets lie inside the sizes and tokens run so far: "
+                "between measurements, not ahead of them"
+            )
+    far = float((n * d).max() / (pool["params"] * pool["tokens"]).to_numpy(float).max())
+    if far > FAR:
+        out.append(
+            f"the largest target takes {far:.2g} times the FLOPs of the pool's largest run: no choice makes that "
+            "forecast sure; put larger runs into the pool"
+        )
     return out
 
 
