@@ -131,7 +131,7 @@ def fit_posterior(
         drawn = (drawn[0][above], drawn[1][above], drawn[2][above])
     else:  # the runs contradict the known entropy, which wins
         drawn[0][:, 2] = np.maximum(drawn[0][:, 2], floor)
-    return _posterior(used, prepared, centre, drawn, probabilities, found, draws, repeated, len(rows), common.stretch)
+    return _posterior(rows, used, prepared, centre, drawn, probabilities, found, draws, repeated, common.stretch)
 
 
 def prior_posterior(
@@ -161,7 +161,6 @@ def prior_posterior(
         value[:, 2] += shares[:, 1] - value[:, 0]
         parts.append(to_natural(value))
     theta = rng.permutation(np.concatenate(parts))
-    ln_c = np.log(around.flops)
     return Posterior(
         theta=theta,
         ln_noise=np.full(len(theta), NOISE[0]),
@@ -173,9 +172,9 @@ def prior_posterior(
         runs=0,
         independent=0.0,
         sizes=np.unique(np.stack([around.params, around.flops / around.tokens], 1), axis=0),
-        budgets=(float(np.exp(ln_c.min())), float(np.exp(ln_c.max()))),
-        params_range=(float(around.params.min()), float(around.params.max())),
-        tokens_range=(float(around.tokens.min()), float(around.tokens.max())),
+        budgets=_ends(around.flops),
+        params_range=_ends(around.params),
+        tokens_range=_ends(around.tokens),
         loss_range=(math.exp(level), math.exp(level)),
         repeated=repeated,
     )
@@ -226,6 +225,7 @@ def _drawn(
 
 
 def _posterior(
+    every: Columns,
     used: Columns,
     rows: Rows,
     centre: tuple[float, float, float],
@@ -234,14 +234,12 @@ def _posterior(
     found: dict[str, Sample],
     draws: int,
     repeated: bool,
-    total: int,
     stretch: float,
 ) -> Posterior:
     theta, noise, growth = drawn
     sizes = np.unique(np.stack([used.params, used.flops / used.tokens], 1).round(12), axis=0)
     if len(sizes) > 400:
         sizes = sizes[np.linspace(0, len(sizes) - 1, 400).round().astype(int)]
-    ln_c = np.log(used.flops)
     out = Posterior(
         theta=theta.astype(np.float32).astype(float),  # as laws.json keeps them
         ln_noise=noise.astype(np.float32).astype(float),
@@ -249,14 +247,14 @@ def _posterior(
         centre=centre,
         forms=probabilities,
         effective_draws=float(min(1 / sum(probabilities[f] ** 2 / s.size for f, s in found.items()), len(theta))),
-        rows=total,
-        runs=len(np.unique(used.runs)),
+        rows=len(every),
+        runs=len(np.unique(every.runs)),
         independent=float(rows.weight.sum()) / stretch**2,
         sizes=sizes.astype(np.float32).astype(float),
-        budgets=(float(np.exp(ln_c.min())), float(np.exp(ln_c.max()))),
-        params_range=(float(used.params.min()), float(used.params.max())),
-        tokens_range=(float(used.tokens.min()), float(used.tokens.max())),
-        loss_range=(float(used.loss.min()), float(used.loss.max())),
+        budgets=_ends(every.flops),
+        params_range=_ends(every.params),
+        tokens_range=_ends(every.tokens),
+        loss_range=_ends(every.loss),
         repeated=repeated,
     )
     # Draws whose loss has no lowest point in size, at the largest budget or ten times it, say nothing of a best size.
@@ -266,6 +264,10 @@ def _posterior(
     size = out.best(10 * out.budgets[1]).ln_params
     odd = find(rows, out.theta, noise[kept], growth[kept], size, stretch)
     return replace(out, suspects=_named(used, odd), weight_without=odd.weight.astype(np.float32).astype(float))
+
+
+def _ends(values: np.ndarray) -> tuple[float, float]:
+    return float(values.min()), float(values.max())
 
 
 def _named(used: Columns, odd: Found) -> tuple[Suspect, ...]:
