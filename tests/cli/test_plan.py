@@ -75,7 +75,11 @@ def test_beyond_reason_warns(difflaw):
 
 
 def test_next_cells_of_a_table(difflaw, tmp_path):
-    planted().to_csv(tmp_path / "t.csv", index=False)
+    planted().to_csv(tmp_path / "exact.csv", index=False)
+    refused(difflaw("plan", "next", tmp_path / "exact.csv", "--flops", "3e18"), "no run", "exact.csv")
+    frame = planted()
+    frame["loss"] *= np.exp(0.002 * np.random.default_rng(0).standard_normal(len(frame)))
+    frame.to_csv(tmp_path / "t.csv", index=False)
     outcome = difflaw("plan", "next", tmp_path / "t.csv", "--flops", "3e18", "--json")
     assert outcome.code == 0, outcome.err
     (proposal,) = json.loads(outcome.out)["proposals"]

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from difflaw.errors import InputError
+from difflaw.formatting import flops as in_flops
 from difflaw.law.fit import fit_laws
 from difflaw.law.table import Table
 from difflaw.law.tuning import hyperparameter_fits
@@ -66,6 +67,11 @@ def propose(
     sizes = {name: found for name, post in laws.items() if (found := _sizes(described, table, post.sizes)) is not None}
     profiles = {name: fitted[name].profiles for name in laws}
     found = next_runs(laws, budget, aim, sizes=sizes, profiles=profiles)
+    if not found:
+        raise InputError(
+            f"--flops {budget:g}: no run for so much would make the forecast at {in_flops(aim)} surer than the "
+            f"{len(table.frame)} rows of {table.source} do"
+        )
     reasons += [
         f"{name}: nothing that would tell more than the other families' runs" for name in laws if name not in found
     ]
