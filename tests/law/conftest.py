@@ -52,7 +52,7 @@ def curves(budgets=(1e17, 3e17, 1e18), sizes=(5e6, 1e7, 2e7, 4e7, 8e7, 1.6e8, 3.
     return pd.DataFrame(rows)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def truth():
     return SimpleNamespace(
         E=E,
