@@ -140,7 +140,7 @@ def test_more_rows_than_are_used():
     assert len(n) > MOST_ROWS
     post = fit_posterior(columns(n, d, loss(n, d) * np.exp(NOISE * rng.standard_normal(len(n)))), forms=("additive",))
     assert post.rows == len(n)
-    assert post.runs == MOST_ROWS
+    assert post.runs == len(n)
     flops = post.budgets[1]
     assert inside(post.best(flops).ln_params, np.log(best_size(flops)), 0.999)
     assert np.median(post.noise()) == pytest.approx(NOISE, rel=0.1)

@@ -124,7 +124,7 @@ def fit_posterior(
     total = sum(math.exp(v - top) for v in odds.values())
     probabilities = {form: math.exp(odds[form] - top) / total if form in odds else 0.0 for form in forms}
     natural = {form: problem(form, prepared).natural for form in forms}
-    found = {form: _stretched(one, common.stretch) for form, one in found.items()}
+    found = {form: _stretched(one, common.stretch, problem(form, prepared)) for form, one in found.items()}
     drawn = _drawn(natural, found, probabilities, 2 * draws, rng)
     above = np.flatnonzero(drawn[0][:, 2] >= floor)
     if len(above) >= draws // 2:
@@ -194,13 +194,18 @@ def _rows(used: Columns, centre: tuple[float, float, float], repeated: bool) -> 
     return Rows(at, y, np.maximum(y - y.min(), 0.0), np.ones(len(y)))
 
 
-def _stretched(one: Sample, factor: float) -> Sample:
-    """The sample with the surface's coordinates that much further from their mean; noise stays as it is."""
+def _stretched(one: Sample, factor: float, problem: Problem) -> Sample:
+    """The sample with the surface's coordinates that much further from their mean; noise stays as it is.
+
+    None is stretched past its prior's width: rows that share an error do not take away what was known before them.
+    """
     if factor <= 1:
         return one
     surface = one.points[:, :-2]
     mean = one.weights @ surface
-    points = np.concatenate([mean + factor * (surface - mean), one.points[:, -2:]], axis=1)
+    spread = np.sqrt(one.weights @ (surface - mean) ** 2)
+    by = np.clip(problem.prior.sd[problem.free] / np.maximum(spread, 1e-12), 1.0, factor)
+    points = np.concatenate([mean + by * (surface - mean), one.points[:, -2:]], axis=1)
     return Sample(points, one.weights, one.ln_evidence, one.size)
 
 

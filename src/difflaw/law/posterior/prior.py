@@ -3,7 +3,8 @@
 Exponents of published additive laws lie between .28 and .51 (Chinchilla .35 and .37, the first paper's five noise types
 .29-.35 and .35-.37, Muennighoff .35); a standard deviation of .5 in the logarithm covers half and twice as much.
 The interaction's centre is what the two large public tables show when fitted by themselves: c .24 and .20, g -.13 and
--.14, q -.012 and 0, alpha .10 and .18 (Farseer's 404 runs and Chinchilla's 240), the spread about as large as c itself.
+-.14, q -.012 and 0, alpha .10 and .18 (Farseer's 404 runs and Chinchilla's 240), the spread about half as large as c. Its
+floor may be anything from none (Farseer) to half of the size's part (Chinchilla).
 """
 
 from __future__ import annotations
@@ -86,7 +87,7 @@ def prior_of(
     if interaction:
         free[INTERACTION] = True
         mean[1], sd[1] = math.log(0.15), 1.0
-        mean[4] = 1.5
-        mean[INTERACTION], sd[INTERACTION] = (0.2, -0.12, -0.01, 0.0), (0.1, 0.06, 0.015, 0.002)
+        mean[4], sd[4] = 3.0, 4.0
+        mean[INTERACTION], sd[INTERACTION] = (0.2, -0.12, -0.01, 0.0), (0.1, 0.06, 0.015, 0.0025)
     free[REPEATED] = repeated
     return Prior(mean, sd, free, floor, shared)
