@@ -3,8 +3,8 @@
 Exponents of published additive laws lie between .28 and .51 (Chinchilla .35 and .37, the first paper's five noise types
 .29-.35 and .35-.37, Muennighoff .35); a standard deviation of .5 in the logarithm covers half and twice as much.
 The interaction's centre is what the two large public tables show when fitted by themselves: c .24 and .20, g -.13 and
--.14, q -.012 and 0, alpha .10 and .18 (Farseer's 404 runs and Chinchilla's 240), the spread about half as large as c. Its
-floor may be anything from none (Farseer) to half of the size's part (Chinchilla).
+-.14, q -.012 and 0, alpha .10 and .18 (Farseer's 404 runs and Chinchilla's 240), the spread about half as large as c.
+Its floor may be anything from none (Farseer) to half of the size's part (Chinchilla).
 """
 
 from __future__ import annotations
