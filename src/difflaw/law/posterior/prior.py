@@ -16,7 +16,7 @@ import numpy as np
 
 from difflaw.law.posterior.model import COUNT, INTERACTION, REPEATED
 
-INTERACTION_ODDS = 0.2
+INTERACTION_ODDS = 0.5
 """Probability, before the data, that the data term changes with the size."""
 NOISE = (math.log(0.003), 3.0)
 """Mean and standard deviation of ln of the run noise (of ln loss)."""
