@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from difflaw.errors import InputError
 from difflaw.law.table.points import points_from_frame, read_points
-from difflaw.planning.pool import Bought, choose_from_pool, remarks
+from difflaw.planning.pool import Bought, choose_from_pool
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -42,10 +41,14 @@ def next_runs(
     Raises:
         InputError: a table that cannot be read, a budget that buys nothing, nothing left, no common family.
     """
-    made, rows = _made(table), (_read(pool, "the pool"), _read(target, "the target"))
-    for remark in remarks(made, *rows):
-        print(f"difflaw: {remark}", file=sys.stderr)
-    return choose_from_pool(made, *rows, budget, seed=seed)
+    return choose_from_pool(*read_choice(table, pool, target), budget, seed=seed)
+
+
+def read_choice(
+    table: pd.DataFrame | str | Path | None, pool: pd.DataFrame | str | Path, target: pd.DataFrame | str | Path
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """(runs made, pool, target) with canonical columns; InputError as `next_runs`."""
+    return _made(table), _read(pool, "the pool"), _read(target, "the target")
 
 
 def _read(frame: Any, name: str) -> pd.DataFrame:

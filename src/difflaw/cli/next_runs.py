@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -20,12 +21,16 @@ def next_runs(
     json_: Json = False,
 ) -> None:
     """Rows of the pool to run, in order: those that make the forecast of the targets surest for their FLOPs."""
-    from difflaw.api.choices import next_runs as choose
+    from difflaw.api.choices import read_choice
     from difflaw.formatting import flops as in_flops
     from difflaw.formatting import short_count
     from difflaw.law.records import plain
+    from difflaw.planning.pool import choose_from_pool, remarks
 
-    found = choose(table, pool=pool, target=target, budget=budget, seed=seed)
+    frames = read_choice(table, pool, target)
+    found = choose_from_pool(*frames, budget, seed=seed)
+    for remark in remarks(*frames):
+        print(f"difflaw: {remark}", file=sys.stderr)
     if json_:
         typer.echo(json.dumps(plain(found)))
         return
