@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from difflaw.errors import InputError
 from difflaw.law.table.points import points_from_frame, read_points
 from difflaw.planning.pool import Bought, choose_from_pool
@@ -64,8 +66,9 @@ def _made(table: Any) -> pd.DataFrame:
     if isinstance(table, str | Path) and _only_a_header(Path(table)):
         return pd.DataFrame()
     found, source = _read(table, "the table"), Path(table).name if isinstance(table, str | Path) else "the table"
-    if "loss" not in found or found["loss"].isna().any():
-        row = int(found["loss"].isna().argmax()) + 1 if "loss" in found else 0
+    blank = np.isnan(found["loss"].to_numpy(float)) if "loss" in found else np.ones(0, bool)
+    if "loss" not in found or blank.any():
+        row = int(blank.argmax()) + 1 if len(blank) else 0
         where = f"row {row} has no loss" if row else "no column for loss"
         raise InputError(f"{source}: {where}; runs made so far need theirs, runs to be made belong in the pool")
     return found

@@ -51,17 +51,19 @@ def answer(
     inside = sum(p.status == "interior" for p in profiles)
     if post is not None:
         return _of_draws(post, params_law, inside, level)
-    laws = (params_law, tokens_law, loss_law)
     if params_law is not None and params_law.interval is not None and tokens_law and loss_law:
         top = params_law.x_range[1]
+        laws = (params_law, tokens_law, loss_law)
         return Answer(
-            *(_exponent(law) for law in laws),
-            _at_minima(params_law, tokens_law, loss_law, top, level),
-            _at_minima(params_law, tokens_law, loss_law, AHEAD * top, level),
-            inside,
-            f"from the minima of {inside} budgets, since no surface could be fitted: {without}",
-            "minima",
-            level,
+            params_exponent=_exponent(params_law),
+            tokens_exponent=_exponent(tokens_law),
+            loss_exponent=_exponent(loss_law),
+            largest=_at_minima(*laws, top, level),
+            ten_times=_at_minima(*laws, AHEAD * top, level),
+            minima=inside,
+            reason=f"from the minima of {inside} budgets, since no surface could be fitted: {without}",
+            source="minima",
+            level=level,
         )
     return Answer(None, None, None, None, None, inside, without or "too few runs", "nothing", level)
 
