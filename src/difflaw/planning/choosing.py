@@ -91,6 +91,17 @@ def choose(
     return chosen, seen
 
 
+def as_if_run(
+    candidates: np.ndarray, targets: np.ndarray, runs: np.ndarray, noise: float = 0.01, seed: int = 0
+) -> tuple[np.ndarray, np.ndarray]:
+    """Draws of candidates (R, k) and targets (R, t) moved as if ``runs`` (R, n) had been measured, one by one."""
+    rng = np.random.default_rng([seed, 1])
+    f, t, r = candidates - candidates.mean(0), targets - targets.mean(0), runs - runs.mean(0)
+    for i in range(r.shape[1]):
+        f, t, r = _moved(r[:, i] + noise * rng.standard_normal(len(r)), f, t, r)
+    return f, t
+
+
 def _drawn_in(values: np.ndarray) -> np.ndarray:
     """Draws about their mean, with their tails drawn in."""
     inside = np.clip(values, *np.quantile(values, [TAIL, 1 - TAIL], axis=0))

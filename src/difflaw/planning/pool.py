@@ -14,10 +14,10 @@ from difflaw.formatting import flops as in_flops
 from difflaw.law.interpolation import prolonged
 from difflaw.law.posterior.fit import Columns, columns, fit_posterior, prior_posterior
 from difflaw.law.posterior.posterior import Posterior
-from difflaw.planning.choosing import choose
+from difflaw.planning.choosing import Choice, as_if_run, choose
 
 FEW = 3
-"""Runs below which the law is only what the prior says."""
+"""Runs below which the prior is used, moved by where those runs lie."""
 DRAWS = 1000
 FAR = 1e3
 """Targets beyond this factor of the pool's largest run carry a remark."""
@@ -61,19 +61,10 @@ def choose_from_pool(table: Any, pool: Any, target: Any, budget: float, *, seed:
         raise InputError(
             f"--budget {budget:g}: the cheapest run left in the pool costs {in_flops(float(cost[left].min()))}"
         )
-    blocks, goals, noises, rows = [], [], [], []
-    for i, name in enumerate(families):
-        mine, aim = _of(pool, name) & left, _of(target, name)
-        if not aim.any() or not mine.any():
-            continue
-        post = _posterior(_rows(table, name), pool[_of(pool, name)], target[aim], 1000 * seed + i)
-        blocks.append(_ln_loss(post, pool[mine]))
-        goals.append(_ln_loss(post, target[aim]))
-        noises.append(_noise(post, blocks[-1]))
-        rows.append(np.flatnonzero(mine))
-    index = np.concatenate(rows)
-    candidates, targets = _independent(blocks, seed), _independent(goals, seed)
-    found, _ = choose(candidates, targets, np.concatenate(noises), cost[index], budget, seed=seed)
+    found, index = _chosen(table, pool, target, families, left, (cost, budget), seed, prior=False)
+    if not found and len(table):
+        # A handful of runs may give draws that hardly differ; what was known before them still does.
+        found, index = _chosen(table, pool, target, families, left, (cost, budget), seed, prior=True)
     if not found:
         raise InputError("no run of the pool tells anything about the target; choose runs nearer to it")
     names = pool["family"].astype(str).to_numpy() if "family" in pool else np.full(len(pool), "all")
@@ -84,6 +75,38 @@ def choose_from_pool(table: Any, pool: Any, target: Any, budget: float, *, seed:
         errors = math.sqrt(choice.before), math.sqrt(choice.after)
         out.append(Bought(at + 1, str(names[at]), float(n[at]), float(d[at]), float(cost[at]), *errors))
     return out
+
+
+def _chosen(
+    table: Any,
+    pool: Any,
+    target: Any,
+    families: Sequence[str],
+    left: np.ndarray,
+    money: tuple[np.ndarray, float],
+    seed: int,
+    prior: bool,
+) -> tuple[list[Choice], np.ndarray]:
+    """(choices, rows of the pool that their indices count), from each family's law or, if asked, the prior alone."""
+    cost, budget = money
+    blocks, goals, noises, rows = [], [], [], []
+    for i, name in enumerate(families):
+        mine, aim = (_of(frame, name) for frame in (pool, target))
+        mine = mine & left
+        if not aim.any() or not mine.any():
+            continue
+        post, given = _posterior(_rows(table, name), pool[_of(pool, name)], target[aim], 1000 * seed + i, prior)
+        block, goal = _ln_loss(post, pool[mine]), _ln_loss(post, target[aim])
+        noises.append(_noise(post, block))
+        if len(given):
+            block, goal = as_if_run(block, goal, _ln_loss(post, given), seed=seed)
+        blocks.append(block)
+        goals.append(goal)
+        rows.append(np.flatnonzero(mine))
+    index = np.concatenate(rows)
+    candidates, targets = _independent(blocks, seed), _independent(goals, seed)
+    found, _ = choose(candidates, targets, np.concatenate(noises), cost[index], budget, seed=seed)
+    return found, index
 
 
 def remarks(table: Any, pool: Any, target: Any) -> list[str]:
@@ -172,18 +195,21 @@ def _columns(frame: Any) -> Columns:
     return columns(frame["params"], frame["tokens"], loss, flops=flops, unique=unique)
 
 
-def _posterior(table: Any, pool: Any, target: Any, seed: int) -> Posterior:
-    """The law of the runs so far, about the middle of the pool; the prior's where there are hardly any."""
-    around = _columns(pool)
-    if len(table) < FEW:
-        known = float(np.log(table["loss"]).mean()) if len(table) else 1.0
-        return prior_posterior(around, level=known, repeated=_repeats(pool) or _repeats(target), draws=DRAWS, seed=seed)
-    ratio = 0.0
-    if around.unique is not None:
-        ratio = float(np.log(around.params / np.minimum(around.unique, around.tokens)).mean())
-    centre = (float(np.log(around.params).mean()), float(np.log(around.tokens).mean()), ratio)
-    repeated = _repeats(pool) or _repeats(target)
-    return fit_posterior(_columns(table), centre=centre, repeated=repeated, draws=DRAWS, seed=seed)
+def _posterior(table: Any, pool: Any, target: Any, seed: int, prior: bool) -> tuple[Posterior, Any]:
+    """(the law of the runs so far, about the middle of the pool; runs that it does not know of).
+
+    A handful of runs is no posterior that could be sampled: then it is the prior, and the runs are given back.
+    """
+    around, repeated = _columns(pool), _repeats(pool) or _repeats(target)
+    if len(table) >= FEW and not prior:
+        ratio = 0.0
+        if around.unique is not None:
+            ratio = float(np.log(around.params / np.minimum(around.unique, around.tokens)).mean())
+        centre = (float(np.log(around.params).mean()), float(np.log(around.tokens).mean()), ratio)
+        post = fit_posterior(_columns(table), centre=centre, repeated=repeated, draws=DRAWS, seed=seed)
+        return post, table.iloc[:0]
+    known = float(np.log(table["loss"]).mean()) if len(table) else 1.0
+    return prior_posterior(around, level=known, repeated=repeated, draws=DRAWS, seed=seed), table
 
 
 def _repeats(frame: Any) -> bool:
