@@ -13,7 +13,7 @@ from difflaw.law.results import PowerLaw
 from difflaw.law.surface.minimum import MANY_ROWS
 from difflaw.law.table.read import Table
 
-MOST_RUNS = 4_000
+MOST_RUNS = 2_000
 """Profiles of a family with more runs use this many of them, evenly spaced in the sorted table."""
 
 
