@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 import difflaw
-from difflaw.law.answer import VAGUE, answer, at_budget, loss_estimate
+from difflaw.law.answer import VAGUE, answer, at_best, loss_estimate
 from difflaw.law.posterior.fit import columns, fit_posterior
 from tests.law.conftest import ALPHA, BETA, best_size, ladder, loss
 
@@ -54,7 +54,7 @@ def test_the_level_is_that_of_the_intervals():
     post = fit_posterior(columns(*(ladder(3, sd=0.002)[c] for c in ("params", "tokens", "loss"))), forms=("additive",))
     best = post.best(TOP)
     for level in (0.5, 0.9, 0.95):
-        found = at_budget(post, TOP, level)
+        found = at_best(post, post.best(TOP), level)
         for part, draws in ((found.params, best.ln_params), (found.tokens, best.ln_tokens)):
             inside = (draws > np.log(part.low)) & (draws < np.log(part.high))
             assert np.mean(inside) == pytest.approx(level, abs=0.005)

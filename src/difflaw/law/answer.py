@@ -13,7 +13,7 @@ import numpy as np
 
 from difflaw.formatting import short_count
 from difflaw.law.posterior.posterior import Best, Posterior
-from difflaw.law.power import predict_interval
+from difflaw.law.power import predict_interval, safe_exp
 from difflaw.law.results import Answer, AnswerAt, Estimate, LossEstimate, PowerLaw, Profile
 
 AHEAD = 10.0
@@ -74,6 +74,11 @@ def estimate(values: np.ndarray, level: float = 0.95) -> Estimate:
     return Estimate(float(middle), float(low), float(high))
 
 
+def exp_of(value: Estimate) -> Estimate:
+    """An estimate of a logarithm as one of the quantity itself."""
+    return Estimate(*(safe_exp(v) for v in (value.estimate, value.low, value.high)))
+
+
 def loss_estimate(ln_loss: np.ndarray, noise: np.ndarray, level: float = 0.95, seed: int = 0) -> LossEstimate:
     """Loss of draws (R,) of its logarithm and of the run noise (R,): the law's interval and that of one new run."""
     law = estimate(ln_loss, level)
@@ -90,14 +95,13 @@ def _wider(run: Estimate, law: Estimate) -> tuple[float, float]:
     return math.exp(min(run.low, law.low)), math.exp(max(run.high, law.high))
 
 
-def at_budget(post: Posterior, flops: float, level: float = 0.95, best: Best | None = None) -> AnswerAt:
-    """Best size, tokens and loss at a budget by the averaged law."""
-    best = post.best(flops) if best is None else best
-    size, tokens = (_exp(estimate(v, level)) for v in (best.ln_params, best.ln_tokens))
+def at_best(post: Posterior, best: Best, level: float = 0.95) -> AnswerAt:
+    """Best size, tokens and loss at a budget, from the best size of every draw of the averaged law."""
+    size, tokens = (exp_of(estimate(v, level)) for v in (best.ln_params, best.ln_tokens))
     loss = loss_estimate(best.ln_loss, post.noise(), level)
     if _vague(post, size):
-        return AnswerAt(flops, None, None, loss)
-    return AnswerAt(flops, size, tokens, loss)
+        return AnswerAt(best.flops, None, None, loss)
+    return AnswerAt(best.flops, size, tokens, loss)
 
 
 def exponents(post: Posterior, level: float = 0.95) -> tuple[Estimate, Estimate, Estimate]:
@@ -113,13 +117,14 @@ def exponents(post: Posterior, level: float = 0.95) -> tuple[Estimate, Estimate,
 
 def _of_draws(post: Posterior, params_law: PowerLaw | None, inside: int, level: float) -> Answer:
     top = post.budgets[1]
-    now, later = at_budget(post, top, level), at_budget(post, AHEAD * top, level)
+    one, ten = post.best(top), post.best(AHEAD * top)
+    now, later = at_best(post, one, level), at_best(post, ten, level)
     size, tokens, loss = exponents(post, level)
     reason = [_forms(post)]
     if now.params is None:
-        reason.append(_no_size(post))
+        reason.append(_no_size(post, one))
         return Answer(None, None, loss, now, later, inside, "; ".join(reason), "surface", level)
-    reason += _drift(post, size.estimate)
+    reason += _drift(one, ten, size.estimate)
     reason += _against_minima(size, params_law)
     return Answer(size, tokens, loss, now, later, inside, "; ".join(reason), "surface", level)
 
@@ -132,9 +137,8 @@ def _forms(post: Posterior) -> str:
     return f"surface over all {post.runs} runs: {shown}"
 
 
-def _drift(post: Posterior, exponent: float) -> list[str]:
+def _drift(one: Best, ten: Best, exponent: float) -> list[str]:
     """A sentence where the exponent goes on changing past the budgets."""
-    one, ten = post.best(post.budgets[1]), post.best(AHEAD * post.budgets[1])
     ahead = estimate((ten.ln_params - one.ln_params) / math.log(AHEAD)).estimate
     if abs(ahead - exponent) < CURVED:
         return []
@@ -158,13 +162,13 @@ def _side(gap: float) -> str:
     return "less" if gap > 0 else "more"
 
 
-def _no_size(post: Posterior) -> str:
+def _no_size(post: Posterior, best: Best) -> str:
     if post.with_minimum < 1 - MOST_WITHOUT:
         return (
             f"no best size is stated: in {100 * (1 - post.with_minimum):.0f} % of the laws that fit, the loss has no "
             "lowest point in size; vary tokens at fixed size and sizes at fixed FLOPs"
         )
-    size = _exp(estimate(post.best(post.budgets[1]).ln_params))
+    size = exp_of(estimate(best.ln_params))
     return (
         f"no best size is stated: the runs know it only between {short_count(size.low)} and {short_count(size.high)}; "
         "add sizes on both sides of the best one at equal FLOPs"
@@ -173,10 +177,6 @@ def _no_size(post: Posterior) -> str:
 
 def _vague(post: Posterior, size: Estimate) -> bool:
     return size.high > VAGUE * size.low or post.with_minimum < 1 - MOST_WITHOUT
-
-
-def _exp(value: Estimate) -> Estimate:
-    return Estimate(*(math.exp(min(max(v, -700.0), 700.0)) for v in (value.estimate, value.low, value.high)))
 
 
 def _exponent(law: PowerLaw | None) -> Estimate | None:

@@ -81,6 +81,12 @@ class HyperparameterFit:
         values = {"tokens": tokens, "params": params, "batch": batch}
         return math.exp(self.rate_intercept + sum(e * math.log(values[t]) for t, e in self.rate_exponents.items()))
 
+    def cost(self, batch: float, rate: float, tokens: float, params: float = 1.0) -> float:
+        """What a batch and a rate cost in ln L: k_B·ln²(B/B*) + k_eta·ln²(eta/eta*)."""
+        off_batch = math.log(batch / self.best_batch(tokens, params))
+        off_rate = math.log(rate / self.best_rate(batch, tokens, params))
+        return self.k_batch * off_batch**2 + self.k_rate * off_rate**2
+
     def flat_batch(self, tokens: float, params: float = 1.0, loss: float = FLAT) -> tuple[float, float]:
         """Batches that give up at most a share ``loss`` of the loss, the rate tuned to each."""
         reach, best = math.exp(math.sqrt(loss / self.k_batch)), self.best_batch(tokens, params)

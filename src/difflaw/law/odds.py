@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from difflaw.formatting import listed, short_count
-from difflaw.law.answer import estimate
+from difflaw.law.answer import estimate, exp_of
 from difflaw.law.posterior.posterior import Posterior
 from difflaw.law.results import Interval
 
@@ -62,19 +61,20 @@ def standings(posteriors: Mapping[str, Posterior], flops: float, level: float = 
     kind = f"{100 * level:g} % for the law's {{}} at this budget"
     out = []
     for (name, best), probability in zip(found.items(), wins, strict=True):
-        loss, size, per_token = (estimate(v, level) for v in (best.ln_loss, best.ln_params, best.ln_flops_per_token))
+        drawn = (best.ln_loss, best.ln_params, best.ln_flops_per_token)
+        loss, size, per_token = (exp_of(estimate(v, level)) for v in drawn)
         out.append(
             Standing(
                 family=name,
                 probability=float(probability),
-                params=Interval(_exp(size.low), _exp(size.high), level, kind.format("best size")),
-                loss=Interval(_exp(loss.low), _exp(loss.high), level, kind.format("loss")),
-                best_params=_exp(size.estimate),
-                best_loss=_exp(loss.estimate),
+                params=Interval(size.low, size.high, level, kind.format("best size")),
+                loss=Interval(loss.low, loss.high, level, kind.format("loss")),
+                best_params=size.estimate,
+                best_loss=loss.estimate,
                 flops_per_token=Interval(
-                    _exp(per_token.low), _exp(per_token.high), level, kind.format("best size, as FLOPs per token")
+                    per_token.low, per_token.high, level, kind.format("best size, as FLOPs per token")
                 ),
-                best_flops_per_token=_exp(per_token.estimate),
+                best_flops_per_token=per_token.estimate,
             )
         )
     return StandingsAt(flops, tuple(sorted(out, key=lambda s: (-s.probability, s.best_loss))))
@@ -108,7 +108,3 @@ def standings_text(at: StandingsAt, largest: float) -> list[str]:
     if (factor := at.flops / largest) > 3:
         lines.append(f"That is {factor:.3g} times the largest run; the probability supposes that the laws hold so far.")
     return lines
-
-
-def _exp(value: float) -> float:
-    return math.exp(min(max(value, -700.0), 700.0))

@@ -51,6 +51,11 @@ def quantile(level: float, dof: int) -> float:
     return float(stdtrit(dof, tail)) if dof > 0 else float(ndtri(tail))
 
 
+def safe_exp(value: float) -> float:
+    """e^value, cut to what a number can hold: a law that three rows carry reaches past any."""
+    return math.exp(min(max(value, -700.0), 700.0))
+
+
 def robust_covariance(draws: np.ndarray) -> np.ndarray:
     """Covariance of draws (R, p) from their 2.5 and 97.5 percentiles: a few wild refits do not set the scale."""
     low, high = np.quantile(draws, [0.025, 0.975], axis=0)

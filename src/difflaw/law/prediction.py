@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -93,9 +92,7 @@ def _off_best(rows: Any, tuned: HyperparameterFit | None) -> np.ndarray:
         return cost
     for i, (n, d, batch, rate) in enumerate(rows[["params", "tokens", "batch_tokens", "lr"]].to_numpy(float)):
         if batch > 0 and rate > 0:
-            off_batch = math.log(batch / tuned.best_batch(d, n))
-            off_rate = math.log(rate / tuned.best_rate(batch, d, n))
-            cost[i] = tuned.k_batch * off_batch**2 + tuned.k_rate * off_rate**2
+            cost[i] = tuned.cost(batch, rate, d, n)
     return cost
 
 

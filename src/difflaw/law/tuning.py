@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
@@ -80,12 +79,8 @@ def at_best_hyperparameters(rows: Any, tuning: HyperparameterFit | None) -> tupl
         return rows, ()
     known = np.isfinite(rows["batch_tokens"].to_numpy(float)) & np.isfinite(rows["lr"].to_numpy(float))
     rows = rows[known & (rows["batch_tokens"].to_numpy(float) > 0) & (rows["lr"].to_numpy(float) > 0)]
-    cost = []
-    for n, d, batch, rate in zip(*(rows[c] for c in ("params", "tokens", "batch_tokens", "lr")), strict=True):
-        off_batch = math.log(batch / tuning.best_batch(d, n))
-        off_rate = math.log(rate / tuning.best_rate(batch, d, n))
-        cost.append(tuning.k_batch * off_batch**2 + tuning.k_rate * off_rate**2)
-    cost, loss = np.array(cost), rows["loss"].to_numpy(float)
+    settings = zip(*(rows[c] for c in ("batch_tokens", "lr", "tokens", "params")), strict=True)
+    cost, loss = np.array([tuning.cost(*s) for s in settings]), rows["loss"].to_numpy(float)
     if not len(cost):
         return rows, ()
     cells = cell_ids(np.log(rows["params"].to_numpy(float)), np.log(rows["tokens"].to_numpy(float)))

@@ -12,7 +12,7 @@ import numpy as np
 from difflaw.errors import InputError
 from difflaw.formatting import flops as in_flops
 from difflaw.law.interpolation import prolonged
-from difflaw.law.posterior.fit import Columns, columns, fit_posterior, prior_posterior
+from difflaw.law.posterior.fit import Columns, centre_of, columns, fit_posterior, prior_posterior
 from difflaw.law.posterior.posterior import Posterior
 from difflaw.planning.choosing import Choice, as_if_run, choose
 
@@ -202,10 +202,7 @@ def _posterior(table: Any, pool: Any, target: Any, seed: int, prior: bool) -> tu
     """
     around, repeated = _columns(pool), _repeats(pool) or _repeats(target)
     if len(table) >= FEW and not prior:
-        ratio = 0.0
-        if around.unique is not None:
-            ratio = float(np.log(around.params / np.minimum(around.unique, around.tokens)).mean())
-        centre = (float(np.log(around.params).mean()), float(np.log(around.tokens).mean()), ratio)
+        centre = centre_of(around, repeated)
         post = fit_posterior(_columns(table), centre=centre, repeated=repeated, draws=DRAWS, seed=seed)
         return post, table.iloc[:0]
     known = float(np.log(table["loss"]).mean()) if len(table) else 1.0

@@ -94,7 +94,7 @@ def fit_posterior(
         used = rows.at(np.linspace(0, len(rows) - 1, MOST_ROWS).round().astype(int))
     if repeated is None:
         repeated = used.unique is not None and bool((used.tokens > 1.01 * used.unique).any())
-    centre = _centre(used, repeated) if centre is None else centre
+    centre = centre_of(used, repeated) if centre is None else centre
     floor = -math.inf if entropy is None else math.log(entropy)
     prepared = _rows(used, centre, repeated)
     level = float(prepared.y.mean())
@@ -165,7 +165,7 @@ def prior_posterior(
         theta=theta,
         ln_noise=np.full(len(theta), NOISE[0]),
         growth=math.exp(GROWTH[0]),
-        centre=_centre(around, repeated),
+        centre=centre_of(around, repeated),
         forms={"additive": 1 - INTERACTION_ODDS, "interaction": INTERACTION_ODDS},
         effective_draws=float(len(theta)),
         rows=0,
@@ -180,7 +180,8 @@ def prior_posterior(
     )
 
 
-def _centre(used: Columns, repeated: bool) -> tuple[float, float, float]:
+def centre_of(used: Columns, repeated: bool) -> tuple[float, float, float]:
+    """Means of ln N, ln D and, where data repeat, ln(N/U): where a law's logarithms are counted from."""
     ln_n, ln_d = np.log(used.params), np.log(used.tokens)
     ratio = 0.0
     if repeated and used.unique is not None:

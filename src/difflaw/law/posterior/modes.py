@@ -46,18 +46,20 @@ class Problem:
         self.rows, self.prior = rows, prior
         self.free = np.flatnonzero(prior.free)
 
-    def natural(self, places: np.ndarray) -> np.ndarray:
-        """Natural parameters (R, 13) of sampled coordinates (R, q); ln noise and ln growth are left aside."""
+    def coordinates(self, places: np.ndarray) -> np.ndarray:
+        """All coordinates (R, 13) of those that are sampled, (R, q) or without ln noise and ln growth."""
         full = np.zeros((len(places), COUNT))
         full[:, PENALTY] = -np.inf  # no overfitting
         full[:, self.free] = places[:, : len(self.free)]
-        return to_natural(full)
+        return full
+
+    def natural(self, places: np.ndarray) -> np.ndarray:
+        """Natural parameters (R, 13) of sampled coordinates, with or without ln noise and ln growth."""
+        return to_natural(self.coordinates(places))
 
     def density(self, places: np.ndarray) -> np.ndarray:
         """Ln of prior times likelihood, shape (R,)."""
-        full = np.zeros((len(places), COUNT))
-        full[:, PENALTY] = -np.inf
-        full[:, self.free] = places[:, : len(self.free)]
+        full = self.coordinates(places)
         theta = to_natural(full)
         noise, growth = places[:, -2], places[:, -1]
         out = self.prior.log_density(full, theta)
@@ -138,12 +140,9 @@ def _grid(problem: Problem) -> np.ndarray:
 def _prior_residual(problem: Problem, places: np.ndarray) -> np.ndarray:
     """What the prior asks for as residuals, (R, q - 2) and more where there is a floor or other families."""
     prior = problem.prior
-    full = np.zeros((len(places), COUNT))
-    full[:, problem.free] = places
+    full = problem.coordinates(places)
     theta = to_natural(full)
-    value = full.copy()
-    value[:, 1:3] = theta[:, 3:5]
-    out = ((value - prior.mean) / prior.sd)[:, problem.free]
+    out = prior.standardised(full, theta)
     if prior.floor > -math.inf:
         out = np.concatenate([out, prior.below_floor(theta)[:, None]], axis=1)
     if prior.shared is not None:
@@ -160,8 +159,7 @@ def _gauss_newton(
     k, root = start.shape[1], np.sqrt(precision)
 
     def residual(p: np.ndarray) -> np.ndarray:
-        padded = np.concatenate([p, np.zeros((len(p), 2))], axis=1)
-        model = ln_loss(problem.natural(padded), rows.at)
+        model = ln_loss(problem.natural(p), rows.at)
         return np.concatenate([np.clip(model - rows.y, -50, 50) * root, _prior_residual(problem, p)], axis=1)
 
     def slopes(p: np.ndarray) -> np.ndarray:
@@ -196,8 +194,7 @@ def _settled(problem: Problem, starts: np.ndarray) -> tuple[np.ndarray, float, f
     rows = problem.rows
     n, k = len(rows), starts.shape[1]
     few, _, _ = _gauss_newton(problem, starts, rows.weight / ROUGH**2, 12)
-    padded = np.concatenate([few, np.zeros((len(few), 2))], axis=1)
-    residuals = ln_loss(problem.natural(padded), rows.at) - rows.y
+    residuals = ln_loss(problem.natural(few), rows.at) - rows.y
     spread = np.median(np.abs(residuals), axis=1)
     best = int(np.argmin(spread))
     place, residual = few[[best]], residuals[best]
@@ -206,7 +203,7 @@ def _settled(problem: Problem, starts: np.ndarray) -> tuple[np.ndarray, float, f
     for _ in range(20):
         weight = robust_weight(residual, noise, growth, rows)
         place, _, _ = _gauss_newton(problem, place, weight * np.exp(-2 * (noise + growth * rows.height)), 4)
-        model = ln_loss(problem.natural(np.concatenate([place, np.zeros((1, 2))], axis=1)), rows.at)
+        model = ln_loss(problem.natural(place), rows.at)
         residual = model[0] - rows.y
         before = (noise, growth)
         noise, growth = _noise(weight * residual**2 * spent, rows, noise, growth)

@@ -43,15 +43,19 @@ class Prior:
     shared: tuple[np.ndarray, np.ndarray] | None = None
     """Mean and precision of (ln alpha, ln beta, ln E) as other families know it, shapes (3,) and (3, 3)."""
 
+    def standardised(self, points: np.ndarray, natural: np.ndarray) -> np.ndarray:
+        """Distance of the free coordinates from their means in standard deviations, (R, k)."""
+        value = points.copy()
+        value[:, 1:3] = natural[:, 3:5]  # ln alpha = slope - ln share: a shift, so the density is the same
+        return ((value - self.mean) / self.sd)[:, self.free]
+
     def below_floor(self, natural: np.ndarray) -> np.ndarray:
         """How far ln E of each row lies below the known entropy, in units of `SOFT`; 0 above it."""
         return np.maximum(self.floor - natural[:, 2], 0.0) / SOFT
 
     def log_density(self, points: np.ndarray, natural: np.ndarray) -> np.ndarray:
         """Ln of the density of coordinates (R, 13) with their natural parameters, shape (R,)."""
-        value = points.copy()
-        value[:, 1:3] = natural[:, 3:5]  # ln alpha = slope - ln share: a shift, so the density is the same
-        t = ((value - self.mean) / self.sd)[:, self.free]
+        t = self.standardised(points, natural)
         out = -0.5 * (t * t).sum(1) - np.log(self.sd[self.free] * math.sqrt(2 * math.pi)).sum()
         if self.floor > -math.inf:
             out = out - 0.5 * self.below_floor(natural) ** 2

@@ -15,7 +15,7 @@ import numpy as np
 
 from difflaw.errors import InputError
 from difflaw.formatting import flops as in_flops
-from difflaw.law.power import quantile
+from difflaw.law.power import quantile, safe_exp
 from difflaw.law.results import HoldOut, Interval, LossForecast, Optimum, Surface
 from difflaw.law.surface.forms import Coefficients, Form, coefficients, make_form
 
@@ -79,7 +79,7 @@ def optimum(surface: Surface, flops: float, *, level: float = 0.95, hold_out: Ho
             continue
         half = quantile(level, surface.degrees_of_freedom) * se
         kind = f"{level * 100:g} % for the law's {name} {what}: {surface.interval_method}; assumes the form holds"
-        intervals.append(Interval(_exp(centre - half), _exp(centre + half), level, kind))
+        intervals.append(Interval(safe_exp(centre - half), safe_exp(centre + half), level, kind))
     size = math.exp(ln_n)
     return Optimum(
         flops=flops,
@@ -134,11 +134,14 @@ def loss_at(
         t = quantile(level, surface.degrees_of_freedom)
         half = t * math.hypot(se, extra)
         kind = f"{level * 100:g} % for the mean loss of runs {where}: {how}"
-        mean = Interval(_exp(value - half), _exp(value + half), level, kind)
+        mean = Interval(safe_exp(value - half), safe_exp(value + half), level, kind)
         half = t * math.hypot(se, extra, surface.run_sd)
         noise = f"run noise of {100 * surface.run_sd:.2g} % added"
         run = Interval(
-            _exp(value - half), _exp(value + half), level, f"{level * 100:g} % for one new run {where}: {how}; {noise}"
+            safe_exp(value - half),
+            safe_exp(value + half),
+            level,
+            f"{level * 100:g} % for one new run {where}: {how}; {noise}",
         )
     return LossForecast(
         params, tokens, flops, math.exp(value), mean, run, factor, _too_far(surface, flops, factor, hold_out)
@@ -197,10 +200,6 @@ def surface_draws(surface: Surface, count: int = 1000, seed: int = 0) -> Coeffic
         if form.name == "at-least":
             drawn[:, e] = np.maximum(drawn[:, e], form.log_floor)
     return coefficients(form, drawn, surface.centre)
-
-
-def _exp(value: float) -> float:
-    return math.exp(min(max(value, -700.0), 700.0))
 
 
 def _positive(**values: float) -> None:
