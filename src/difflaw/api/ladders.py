@@ -16,6 +16,9 @@ from difflaw.ladder.directory import LadderDirectory
 from difflaw.ladder.estimate import Estimate, estimate
 from difflaw.ladder.plan import Plan, make_plan
 from difflaw.ladder.runner import default_workers, run_cells
+from difflaw.ladder.search.cells import SearchPlan, plan_search
+from difflaw.ladder.search.estimate import estimate_search
+from difflaw.ladder.search.run import decisions, run_search, search_state
 from difflaw.ladder.status import CellStatus, cell_statuses
 from difflaw.ladder.table import ladder_table
 from difflaw.law.document import Laws
@@ -52,6 +55,22 @@ class Ladder:
         return ladder_table(self.directory)
 
     @property
+    def is_search(self) -> bool:
+        """Whether the ladder chooses its own runs."""
+        return search_state(self.path) is not None
+
+    def decisions(self) -> list[dict[str, Any]]:
+        """What a search decided and why; none for a fixed ladder."""
+        return decisions(self.directory)
+
+    def search_state(self) -> dict[str, Any]:
+        """Where a search stands; InputError for a fixed ladder."""
+        found = search_state(self.path)
+        if found is None:
+            raise InputError(f"{self.path}: is a fixed ladder; only one with search: in its config makes decisions")
+        return found
+
+    @property
     def laws(self) -> Laws | None:
         """What the finished rows say; None while they are too few for any law. Fitted when first asked for."""
         if self._laws is None:
@@ -75,6 +94,17 @@ class PreparedLadder:
     store: TokenStore
 
 
+@dataclass(frozen=True)
+class PreparedSearch:
+    """A search that is planned, with its data at hand: sizes, budgets, and what its FLOPs cost on this machine."""
+
+    config: LadderConfig
+    plan: SearchPlan
+    cost: Estimate
+    """Of runs of the sizes and budgets first guessed, spread over all FLOPs."""
+    store: TokenStore
+
+
 def prepare_ladder(
     config: LadderConfig | Mapping[str, Any] | str | Path,
     *,
@@ -82,16 +112,19 @@ def prepare_ladder(
     workers: int | None = None,
     cache: Path | None = None,
     say: Say = lambda line: None,
-) -> PreparedLadder:
+) -> PreparedLadder | PreparedSearch:
     """Read the config, prepare its data, plan every cell and price it (``--dry-run``); InputError as `run_ladder`."""
     settings = read_config(config, LadderConfig, overrides)
     store = prepare(settings.data, cache_folder(cache), say)
+    if settings.search is not None:
+        search = plan_search(settings, store)
+        return PreparedSearch(settings, search, estimate_search(search, workers or default_workers()), store)
     plan = make_plan(settings, store)
     return PreparedLadder(settings, plan, estimate(plan, workers or default_workers()), store)
 
 
 def run_ladder(
-    config: LadderConfig | PreparedLadder | Mapping[str, Any] | str | Path,
+    config: LadderConfig | PreparedLadder | PreparedSearch | Mapping[str, Any] | str | Path,
     output: str | Path | None = None,
     *,
     overrides: Sequence[str] = (),
@@ -105,7 +138,7 @@ def run_ladder(
     say: Say = lambda line: None,
     watch: Callable[[LadderDirectory, Estimate], AbstractContextManager[Any]] | None = None,
 ) -> Ladder:
-    """Run every cell of a ladder in worker processes; killed and run again it goes on where it was.
+    """Run every cell of a ladder, or its search, in worker processes; killed and run again it goes on where it was.
 
     >>> import difflaw, tempfile
     >>> folder = tempfile.mkdtemp() + "/ladder"
@@ -130,20 +163,33 @@ def run_ladder(
         retry_failed: run failed cells again.
         checkpoint_seconds: time between checkpoints: what a kill can cost.
         cache: where prepared corpora lie; default $DIFFLAW_CACHE or the user's cache folder.
-        say: called with lines about data that is being prepared.
+        say: called with lines about data that is being prepared, and with every decision of a search.
         watch: (directory, estimate) → a context that shows progress; what it yields has a ``tick``.
 
     Raises:
         InputError: a config that makes no sense, data that is too small, a folder that holds another ladder.
     """
     prepared = config
-    if not isinstance(prepared, PreparedLadder):
+    if not isinstance(prepared, PreparedLadder | PreparedSearch):
         prepared = prepare_ladder(prepared, overrides=overrides, workers=workers, cache=cache, say=say)
     directory = LadderDirectory(Path(output) if output is not None else Path("runs") / prepared.config.name)
-    directory.create(prepared.plan, extend)
+    plan = prepared.plan
+    directory.create(plan if isinstance(plan, Plan) else Plan(plan.config, (), data=prepared.store.summary()), extend)
     if retry_failed:
         directory.forget_failed()
     with watch(directory, prepared.cost) if watch is not None else nullcontext() as progress:
+        if isinstance(plan, SearchPlan):
+            run_search(
+                plan,
+                directory,
+                workers=prepared.cost.workers,
+                threads=threads,
+                compile_=compile,
+                tick=getattr(progress, "tick", lambda: None),
+                checkpoint_seconds=checkpoint_seconds,
+                say=say,
+            )
+            return Ladder(directory.path, cache=cache)
         run_cells(
             directory,
             prepared.store.folder,

@@ -14,7 +14,7 @@ import typer
 from difflaw.cli.options import Cache, Compile, CompileOption, Json, Set, Workers, speaker
 
 if TYPE_CHECKING:
-    from difflaw.api.ladders import Ladder
+    from difflaw.api.ladders import Ladder, PreparedLadder, PreparedSearch
     from difflaw.data.store import TokenStore
     from difflaw.ladder.estimate import Estimate
     from difflaw.ladder.plan import Plan
@@ -60,10 +60,10 @@ def run(
     started, say = time.monotonic(), speaker(json_)
     prepared = prepare_ladder(file, overrides=set_ or [], workers=workers, cache=cache, say=say)
     if not json_:
-        _show_plan(prepared.plan, prepared.cost, prepared.store)
+        _show(prepared)
     if dry_run:
         if json_:
-            typer.echo(json.dumps(_plan_as_json(prepared.plan, prepared.cost)))
+            typer.echo(json.dumps(_as_json(prepared)))
         return
     ladder = run_ladder(
         prepared,
@@ -74,6 +74,7 @@ def run(
         retry_failed=retry_failed,
         checkpoint_seconds=checkpoint_seconds,
         cache=cache,
+        say=say,
         watch=lambda directory, cost: LadderProgress(directory, cost.peak_flops, quiet=json_),
     )
     _print_report(ladder, json_)
@@ -84,8 +85,10 @@ def run(
 def status(folder: Folder, json_: Json = False) -> None:
     """Every cell with its state, loss and time left."""
     from difflaw.api.ladders import Ladder
+    from difflaw.cli.search import state_lines
 
-    cells = Ladder(folder).status()
+    ladder = Ladder(folder)
+    cells = ladder.status()
     if json_:
         typer.echo(json.dumps([asdict(cell) for cell in cells]))
         return
@@ -104,6 +107,8 @@ def status(folder: Folder, json_: Json = False) -> None:
         left = "" if cell.status != "running" else duration(cell.seconds_left)
         table.add_row(cell.name, cell.status, share, loss, duration(cell.seconds), left, cell.note)
     Console(width=None if sys.stdout.isatty() else 140).print(table)
+    for line in state_lines(ladder.search_state()) if ladder.is_search else ():
+        typer.echo(line)
 
 
 @app.command("report")
@@ -112,6 +117,39 @@ def report(folder: Folder, cache: Cache = None, json_: Json = False) -> None:
     from difflaw.api.ladders import Ladder
 
     _print_report(Ladder(folder, cache=cache), json_)
+
+
+@app.command("decisions")
+def show_decisions(folder: Folder, json_: Json = False) -> None:
+    """What a search decided and why, where it stands, and what is left to spend."""
+    from difflaw.api.ladders import Ladder
+    from difflaw.cli.search import decision_lines, state_lines
+
+    ladder = Ladder(folder)
+    if json_:
+        typer.echo(json.dumps({"state": ladder.search_state(), "decisions": ladder.decisions()}))
+        return
+    for line in [*decision_lines(ladder.decisions()), "", *state_lines(ladder.search_state())]:
+        typer.echo(line)
+
+
+def _show(prepared: PreparedLadder | PreparedSearch) -> None:
+    from difflaw.api.ladders import PreparedSearch
+    from difflaw.cli.search import show_search
+
+    if isinstance(prepared, PreparedSearch):
+        show_search(prepared.plan, prepared.cost)
+    else:
+        _show_plan(prepared.plan, prepared.cost, prepared.store)
+
+
+def _as_json(prepared: PreparedLadder | PreparedSearch) -> dict[str, Any]:
+    from difflaw.api.ladders import PreparedSearch
+    from difflaw.cli.search import search_as_json
+
+    if isinstance(prepared, PreparedSearch):
+        return search_as_json(prepared.plan, prepared.cost)
+    return _plan_as_json(prepared.plan, prepared.cost)
 
 
 def _print_report(ladder: Ladder, json_: bool) -> None:

@@ -27,7 +27,12 @@ from difflaw.training.threads import threads_for, using_threads
 
 
 def build_family(config: RunConfig) -> Family:
-    """The run's family with its conditioning, and the run's length where its training changes on the way."""
+    """The run's family with its conditioning, and the run's length where its training changes on the way.
+
+    InputError where that run grows, so that it has no length.
+    """
+    if config.grows and config.family_options.get("curriculum"):
+        raise InputError(f"{config.label}: its curriculum covers a share of the run; one that grows has no length")
     length = {"run_sequences": config.steps * config.batch_sequences} if accepts(config.family, "run_sequences") else {}
     return get(
         config.family,

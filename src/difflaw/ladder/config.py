@@ -14,6 +14,11 @@ from difflaw.model.config import default_heads, possible_heads
 from difflaw.training.presets import Preset, with_preset
 from difflaw.training.recipe import Recipe, Section
 
+SHARES = 9.0
+"""FLOPs a search plans for a family, in units of its largest budget: about four sizes to the top, those that were left
+behind at lower budgets, the first bracket, and a quarter for second seeds and what the law asks for."""
+SEARCH_WARMUP = 100
+"""Steps of warm-up in a search where none are given."""
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 
 
@@ -67,6 +72,42 @@ class Rung(Section):
         return self.heads if self.heads is not None else default_heads(self.width)
 
 
+class Until(Section):
+    """How sure a law must be for the search to stop."""
+
+    params_exponent: float = Field(gt=0)
+    """Half the width of the 95 % interval of the exponent of N*, to be met by every family."""
+
+
+class SearchConfig(Section):
+    """What a ladder that chooses its own sizes and budgets is given (docs/ladder.md#search)."""
+
+    flops: float | None = Field(default=None, gt=0)
+    """FLOPs of the whole ladder; default `SHARES` times ``largest`` for every family."""
+    largest: float | None = Field(default=None, gt=0)
+    """Largest budget; default the FLOPs of a family divided by `SHARES`. It is passed only where minima are missing."""
+    budgets: int = Field(default=5, ge=3, le=20)
+    """Number of budgets up to ``largest``."""
+    factor: float = Field(default=2.0, ge=1.2, le=16)
+    """From one budget to the next."""
+    until: Until | None = None
+    """Stop early once every family's law is this sure; default: all FLOPs are spent."""
+    seeds: int = Field(default=3, ge=1, le=16)
+    """Runs of one size at most."""
+    points: int = Field(default=2, ge=1, le=20)
+    """Evaluations from one budget to the next."""
+    widths: tuple[int, int] = (8, 4096)
+    """Narrowest and widest network that may be chosen."""
+
+    @model_validator(mode="after")
+    def _some_size(self) -> SearchConfig:
+        if self.flops is None and self.largest is None:
+            raise ValueError("give flops (of the whole ladder), largest (the largest budget), or both")
+        if not 2 <= self.widths[0] < self.widths[1]:
+            raise ValueError(f"widths: give the narrowest and the widest, such as [8, 512], got {list(self.widths)}")
+        return self
+
+
 class Evaluation(Section):
     """How the bound is measured along a run."""
 
@@ -103,7 +144,9 @@ class LadderConfig(CommonConfig):
 
     description: str = ""
     families: list[FamilyConfig] = Field(min_length=1)
-    rungs: list[Rung] = Field(min_length=1)
+    search: SearchConfig | None = None
+    """Instead of rungs, budgets and seeds: the ladder finds them itself."""
+    rungs: list[Rung] = Field(default=[])
     budgets: list[float] = Field(default=[])
     horizons: list[float] = Field(default=[])
     seeds: list[int] = Field(default=[0], min_length=1)
@@ -111,17 +154,42 @@ class LadderConfig(CommonConfig):
     @model_validator(mode="before")
     @classmethod
     def _from_preset(cls, raw: Any) -> Any:
-        return with_preset(raw, single=False)
+        raw = with_preset(raw, single=False)
+        if isinstance(raw, dict) and raw.get("search") is not None:
+            raw = {"warmup": SEARCH_WARMUP, **raw}
+        return raw
+
+    @model_validator(mode="after")
+    def _searchable(self) -> LadderConfig:
+        """A search chooses what a fixed ladder lists, and its runs grow, so nothing may depend on their length."""
+        if self.search is None:
+            return self
+        given = [key for key in ("rungs", "budgets", "horizons") if getattr(self, key)]
+        if given:
+            raise ValueError(f"search and {given[0]} are both given; a search chooses {given[0]} itself")
+        if self.seeds != [0]:
+            raise ValueError("search and seeds are both given; search.seeds says how many a size may have")
+        if self.cooldown:
+            raise ValueError("search: its runs grow and have no end to cool down towards; leave cooldown out")
+        if self.warmup < 1:
+            raise ValueError(f"search: its runs grow, so warmup is in steps, not a share of them; got {self.warmup:g}")
+        if self.batch.only_value is None:
+            raise ValueError("search: give batch as one number of tokens: a law of the run's length cannot size it")
+        if (self.lr.values is not None and len(self.lr.values) > 1) or len(self.lr.factors) > 1:
+            raise ValueError("search: give one lr; find it first with a ladder like ladders/lr-transfer.yaml")
+        return self
 
     @model_validator(mode="after")
     def _consistent(self) -> LadderConfig:
+        if self.search is not None:
+            return self._labelled()
+        if not self.rungs:
+            raise ValueError("give rungs (sizes) and budgets or horizons, or a search that finds them")
         if bool(self.budgets) == bool(self.horizons):
             raise ValueError("give either budgets (FLOPs) or horizons (tokens)")
         if any(not v > 0 for v in [*self.budgets, *self.horizons]):
             raise ValueError("budgets and horizons must be positive numbers")
-        labels = [family.label for family in self.families]
-        if len(set(labels)) < len(labels):
-            raise ValueError(f"families: two share the label {max(labels, key=labels.count)!r}; give each its own")
+        self._labelled()
         shapes = [(rung.width, rung.depth) for rung in self.rungs]
         if len(set(shapes)) < len(shapes):
             raise ValueError("rungs: the same width and depth is given twice")
@@ -129,4 +197,10 @@ class LadderConfig(CommonConfig):
             foreign = set(rung.budgets or []) - set(self.budgets)
             if foreign:
                 raise ValueError(f"rung {rung.width}x{rung.depth}: budget {min(foreign):g} is not among the ladder's")
+        return self
+
+    def _labelled(self) -> LadderConfig:
+        labels = [family.label for family in self.families]
+        if len(set(labels)) < len(labels):
+            raise ValueError(f"families: two share the label {max(labels, key=labels.count)!r}; give each its own")
         return self

@@ -8,6 +8,7 @@ laws.json, figures/, report.html
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,11 @@ from difflaw.ladder.config import LadderConfig
 from difflaw.ladder.plan import Cell, Plan
 from difflaw.training.run_directory import RunDirectory
 from difflaw.version import __version__
+
+ALWAYS_FIXED = frozenset({"name", "precision", "data (its content)"})
+"""What --extend never changes."""
+MAY_GROW = frozenset({"search", "families", "description", "max_epochs"})
+"""Keys that --extend may change in a search: its runs must all be trained alike."""
 
 
 class LadderDirectory:
@@ -50,7 +56,7 @@ class LadderDirectory:
             changed = [key for key in config if stored.get(key, fields[key].default) != config[key]]
             if old.get("data", {}).get("key") != plan.data.get("key"):
                 changed.append("data (its content)")
-            fixed = {"name", "precision", "data (its content)"} & set(changed)
+            fixed = set(changed) - MAY_GROW if config["search"] else set(changed) & ALWAYS_FIXED
             if changed and (fixed or not extend):
                 kept = stored.get("precision")
                 raise InputError(
@@ -62,11 +68,19 @@ class LadderDirectory:
             raise InputError(f"{self.path}: is not empty and holds no ladder; choose another --output")
         with room_on_disk(self.path):
             (self.path / "runs").mkdir(parents=True, exist_ok=True)
-            names = self._names() if target.exists() and extend else {}
+            names = self._names() if target.exists() and (extend or config["search"]) else {}
             cells = names | {cell.run.name: describe(cell) for cell in plan.cells}
             for cell in plan.cells:
                 self.run(cell.run.name).create(cell.run)
             write_json(target, {"version": __version__, "config": config, "data": plan.data, "cells": cells})
+
+    def add(self, cells: Sequence[Cell]) -> None:
+        """Add cells that a search asks for; a run that is there already goes on."""
+        with room_on_disk(self.path):
+            for cell in cells:
+                self.run(cell.run.name).create(cell.run)
+            found = self.description()
+            write_json(self.path / "ladder.json", found | {"cells": found["cells"] | _longest(found["cells"], cells)})
 
     def _names(self) -> dict[str, Any]:
         return dict(self.description()["cells"])
@@ -91,6 +105,12 @@ class LadderDirectory:
     def cells(self) -> list[tuple[str, dict[str, Any], RunDirectory]]:
         """(name, description, run directory) of every cell, in the order of the plan."""
         return [(name, described, self.run(name)) for name, described in self._names().items()]
+
+
+def _longest(known: dict[str, Any], cells: Sequence[Cell]) -> dict[str, Any]:
+    """Descriptions of the cells that go further than what is known of them."""
+    found = {cell.run.name: describe(cell) for cell in cells}
+    return {name: new for name, new in found.items() if new["steps"] > known.get(name, {"steps": 0})["steps"]}
 
 
 def describe(cell: Cell) -> dict[str, Any]:

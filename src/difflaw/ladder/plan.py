@@ -10,14 +10,15 @@ from typing import Any
 import numpy as np
 from pydantic import ValidationError
 
+from difflaw.conventions import Counts
 from difflaw.data.store import TokenStore
 from difflaw.errors import InputError
 from difflaw.families import get, resolve
-from difflaw.ladder.config import FamilyConfig, LadderConfig, Rung
+from difflaw.ladder.config import CommonConfig, FamilyConfig, LadderConfig, Rung
 from difflaw.ladder.rules import Derived, batch_tokens, learning_rate
 from difflaw.model.accounting import account
 from difflaw.model.config import ModelConfig
-from difflaw.training.config import RunConfig
+from difflaw.training.config import OptimizerConfig, RunConfig
 from difflaw.training.engine import default_device, precision
 from difflaw.training.recipe import Rule
 
@@ -80,15 +81,8 @@ def make_plan(config: LadderConfig, store: TokenStore) -> Plan:
 
     Raises InputError when a budget can be met by no rung, or a horizon would repeat the data more than ``max_epochs``.
     """
-    for part, tokens in (("training", store.train_tokens), ("validation", store.validation_tokens)):
-        if tokens < config.context:
-            raise InputError(
-                f"data: {tokens:,} {part} tokens do not fill one context of {config.context:,}; "
-                "give more text or a smaller context"
-            )
-    narrowest = min(rung.width for rung in config.rungs)
-    # what "auto" came to here is part of the ladder: continued on another machine it must stay the same
-    config = config.model_copy(update={"precision": precision(config.precision, narrowest, default_device())})
+    check_context(config, store)
+    config = settled(config, min(rung.width for rung in config.rungs))
     cells: list[Cell] = []
     for rung in config.rungs:
         model = model_config(config, rung, store.vocab_size)
@@ -97,6 +91,29 @@ def make_plan(config: LadderConfig, store: TokenStore) -> Plan:
     plan = Plan(config, tuple(cells), tuple(_warnings(config, cells)), store.summary())
     _check_budgets(plan)
     return plan
+
+
+def check_context(config: CommonConfig, store: TokenStore) -> None:
+    """InputError where a part of the data does not fill one context."""
+    for part, tokens in (("training", store.train_tokens), ("validation", store.validation_tokens)):
+        if tokens < config.context:
+            raise InputError(
+                f"data: {tokens:,} {part} tokens do not fill one context of {config.context:,}; "
+                "give more text or a smaller context"
+            )
+
+
+def settled(config: LadderConfig, narrowest: int) -> LadderConfig:
+    """The config with its precision decided for networks from the width ``narrowest`` on.
+
+    What "auto" came to here is part of the ladder: continued on another machine it must stay the same.
+    """
+    return config.model_copy(update={"precision": precision(config.precision, narrowest, default_device())})
+
+
+def counts_of(model: ModelConfig, family: FamilyConfig, config: CommonConfig, store: TokenStore) -> Counts:
+    """Parameters and FLOPs of a family's run with this backbone."""
+    return account(model, get(family.name, model.vocab_size, store.mask_id, **family.options).passes(config.context))
 
 
 def _horizons(config: LadderConfig, rung: Rung, flops_per_token: float) -> dict[float, float]:
@@ -115,13 +132,11 @@ def _cells(
     seed: int,
     store: TokenStore,
 ) -> list[Cell]:
-    counts = account(model, get(family.name, model.vocab_size, store.mask_id, **family.options).passes(config.context))
+    counts = counts_of(model, family, config, store)
     horizons = _horizons(config, rung, counts.flops_per_token(config.flops))
     if not horizons:
         return []
-    assert config.precision != "auto"  # make_plan settles it
     longest = max(horizons)
-    name, implied = resolve(family.name)
     cells = []
     for batch in _values(config.batch, lambda: batch_tokens(longest, _noise(config.batch, family))):
         sequences = max(1, round(batch.value / config.context))
@@ -134,28 +149,8 @@ def _cells(
         for rate in _values(config.lr, lambda tokens_per_step=tokens_per_step: learning_rate(tokens_per_step)):
             optimizer = config.optimizer_config(total, sequences, rate.value)
             evaluated = [s for s in steps if s >= SHORTEST_RUN]
-            run = RunConfig(
-                family=name,
-                family_options={**implied, **family.options},
-                label=family.label,
-                model=model,
-                data_hash=store.folder.name,
-                mask_id=store.mask_id,
-                bos_id=store.bos_id,
-                pad_id=store.pad_id,
-                conditioning=config.conditioning_config(),
-                batch_sequences=sequences,
-                steps=total,
-                optimizer=optimizer,
-                precision=config.precision,
-                z_loss=config.z_loss,
-                seed=seed,
-                evaluation_sequences=config.evaluation.sequences,
-                evaluation_seed=config.evaluation.seed,
-                evaluation_steps=_evaluation_steps(config, optimizer.warmup_steps, total, evaluated),
-                params_convention=config.params,
-                flops_convention=config.flops,
-            )
+            points = _evaluation_steps(config, optimizer.warmup_steps, total, evaluated)
+            run = run_config(config, model, family, seed, store, sequences, optimizer, total, points)
             cells.append(
                 Cell(
                     run,
@@ -167,6 +162,46 @@ def _cells(
                 )
             )
     return cells
+
+
+def run_config(
+    config: CommonConfig,
+    model: ModelConfig,
+    family: FamilyConfig,
+    seed: int,
+    store: TokenStore,
+    sequences: int,
+    optimizer: OptimizerConfig,
+    steps: int,
+    evaluation_steps: tuple[int, ...],
+    grows: bool = False,
+) -> RunConfig:
+    """A run of a ladder, whose precision is settled, down to the last key."""
+    assert config.precision != "auto"  # `settled` sees to it
+    name, implied = resolve(family.name)
+    return RunConfig(
+        family=name,
+        family_options={**implied, **family.options},
+        label=family.label,
+        model=model,
+        data_hash=store.folder.name,
+        mask_id=store.mask_id,
+        bos_id=store.bos_id,
+        pad_id=store.pad_id,
+        conditioning=config.conditioning_config(),
+        batch_sequences=sequences,
+        steps=steps,
+        optimizer=optimizer,
+        precision=config.precision,
+        z_loss=config.z_loss,
+        seed=seed,
+        evaluation_sequences=config.evaluation.sequences,
+        evaluation_seed=config.evaluation.seed,
+        evaluation_steps=evaluation_steps,
+        params_convention=config.params,
+        flops_convention=config.flops,
+        grows=grows,
+    )
 
 
 def _beta2(config: LadderConfig, value: float) -> tuple[Derived, ...]:

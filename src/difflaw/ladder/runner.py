@@ -9,7 +9,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
@@ -25,6 +25,8 @@ ATTEMPTS = 2
 """How often a cell may take its worker down before it is marked failed."""
 
 Tick = Callable[[], None]
+More = Callable[[], list[str]]
+"""Opens cells in a ladder and names those that nobody runs yet."""
 
 
 def default_workers() -> int:
@@ -72,9 +74,13 @@ def run_cells(
     compile_: Compile = "off",
     of_shape: dict[str, float] | None = None,
     tick: Tick = lambda: None,
+    more: More | None = None,
     checkpoint_seconds: float = 30.0,
 ) -> None:
-    """Run every unfinished cell; returns when all have a summary. ``tick`` is called about twice a second.
+    """Run every unfinished cell; returns when all have a summary and ``more`` adds none.
+
+    ``tick`` is called about twice a second, ``more`` whenever cells have ended: it adds cells to the ladder, or lets some
+    go on, and names them.
 
     Each worker computes with ``threads`` threads: one by default, whatever ``workers`` is, since the number of threads
     changes the order of sums and so the last digits of every result.
@@ -85,31 +91,41 @@ def run_cells(
     """
     attempts: dict[str, int] = {}
     while True:
+        if more is not None:
+            more()
         pending = [name for name, _, run in ladder.cells() if run.summary() is None]
         if not pending:
             return
         pending.sort(key=lambda name: -longest_first.get(name, 0.0))
         pool = ProcessPoolExecutor(
-            max_workers=min(workers, len(pending)),
+            max_workers=workers if more is not None else min(workers, len(pending)),
             mp_context=multiprocessing.get_context("spawn"),
             initializer=_start_worker,
         )
-        futures: dict[Future[str], str] = {}
-        started = time.time()
-        try:
-            with environment_of_workers(threads):  # they are started as their first cells are handed over
-                for name in pending:
+        started, begun = time.time(), set(pending)
+
+        def submit(names: Sequence[str], pool: ProcessPoolExecutor = pool) -> set[Future[str]]:
+            futures = set()
+            with environment_of_workers(threads):  # workers are started as cells are handed over
+                for name in names:
                     path, shared = str(ladder.run(name).path), (of_shape or {}).get(name, 0.0)
                     how = (checkpoint_seconds, os.getpid(), compile_, shared, threads)
-                    futures[pool.submit(_work, path, str(store_folder), *how)] = name
-            waiting = set(futures)
+                    futures.add(pool.submit(_work, path, str(store_folder), *how))
+            return futures
+
+        try:
+            waiting = submit(pending)
             while waiting:
                 finished, waiting = wait(waiting, timeout=0.5, return_when=FIRST_COMPLETED)
                 for future in finished:
                     future.result()
+                if finished and more is not None:
+                    added = more()
+                    begun |= set(added)
+                    waiting |= submit(added)
                 tick()
         except BrokenProcessPool:
-            _blame(ladder, pending, attempts, started)
+            _blame(ladder, sorted(begun), attempts, started)
         except KeyboardInterrupt:
             _stop(pool)
             raise

@@ -88,8 +88,8 @@ def fit_ladder(ladder: LadderDirectory, rows: Any = None) -> Laws | None:
     try:
         return fit_table(
             table_from_frame(rows, source="the ladder's table"),
-            budgets=config["budgets"] or None,
-            about=_about(config, description["data"]),
+            budgets=config["budgets"] or None,  # a search's are in its table
+            about=_about(config, description["data"], _shapes(rows)),
             recipe=recipe.written(),
             family_configs={family["label"]: family for family in config["families"]},
         )
@@ -99,9 +99,13 @@ def fit_ladder(ladder: LadderDirectory, rows: Any = None) -> Laws | None:
         return None
 
 
-def _about(config: dict[str, Any], data: dict[str, Any]) -> dict[str, str]:
+def _shapes(rows: Any) -> list[str]:
+    return [f"{width}x{depth}" for width, depth in zip(rows["width"], rows["depth"], strict=True)]
+
+
+def _about(config: dict[str, Any], data: dict[str, Any], shapes: Sequence[str]) -> dict[str, str]:
     """What a ladder knows and its table does not say, for the checklist."""
-    shapes = ", ".join(f"{rung['width']}x{rung['depth']}" for rung in config["rungs"])
+    shapes = ", ".join(dict.fromkeys(sorted(shapes, key=lambda s: [int(n) for n in s.split("x")])))
     rates = config["lr"]
     tuned = "by the first paper's law" if rates.get("law") else f"one sweep for all sizes: {rates['values']}"
     return {

@@ -11,8 +11,11 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from difflaw.model.config import AUXILIARY_RATE, ModelConfig
 from difflaw.noise.conditioning import Conditioning
 
-YOUNGER = (("z_loss",), ("optimizer", "auxiliary_rate"), ("model", "feed_forward_width"))
+YOUNGER = (("z_loss",), ("grows",), ("optimizer", "auxiliary_rate"), ("model", "feed_forward_width"))
 """Keys younger than runs that are kept: left out of the canonical text where they are at their default."""
+
+HORIZON = ("steps", "evaluation_steps")
+"""Keys that say how far a run goes. They are no part of what a run that grows *is*."""
 
 
 class OptimizerConfig(BaseModel):
@@ -100,6 +103,8 @@ class RunConfig(BaseModel):
     """Steps after which the bound is measured; the last step always is."""
     distillation: DistillationConfig | None = None
     """Set where the run distils another one."""
+    grows: bool = False
+    """Whether ``steps`` is only how far the run has been asked to go so far: it may be made longer (`longer`)."""
     params_convention: str = "non-embedding"
     flops_convention: str = "matmul+head"
 
@@ -110,6 +115,8 @@ class RunConfig(BaseModel):
                 f"warm-up ({self.optimizer.warmup_steps}) and cooldown ({self.optimizer.cooldown_steps}) "
                 f"are more than the {self.steps} steps of the run"
             )
+        if self.grows and self.optimizer.cooldown_steps:
+            raise ValueError("a run that grows has no cooldown: nothing says where it ends")
         return self
 
     def canonical(self) -> str:
@@ -126,10 +133,24 @@ class RunConfig(BaseModel):
                 del section[key]
         return json.dumps(values, sort_keys=True, indent=1)
 
+    def identity(self) -> str:
+        """What the run is: the canonical text, for a run that grows without how far it goes."""
+        if not self.grows:
+            return self.canonical()
+        values = json.loads(self.canonical())
+        return json.dumps({k: v for k, v in values.items() if k not in HORIZON}, sort_keys=True, indent=1)
+
+    def longer(self, other: RunConfig) -> RunConfig:
+        """The run taken as far as it and ``other``, the same by `identity`, go; ValueError where they are not."""
+        if self.identity() != other.identity():
+            raise ValueError(f"{self.name} and {other.name} are not the same run")
+        steps = tuple(sorted({*self.evaluation_steps, *other.evaluation_steps}))
+        return self.model_copy(update={"steps": max(self.steps, other.steps), "evaluation_steps": steps})
+
     @property
     def name(self) -> str:
-        """Readable and unique: family, shape and eight digits of the hash."""
-        digest = hashlib.sha256(self.canonical().encode()).hexdigest()[:8]
+        """Readable and unique: family, shape and eight digits of the hash of `identity`."""
+        digest = hashlib.sha256(self.identity().encode()).hexdigest()[:8]
         return f"{self.label}-{self.model.width}x{self.model.layers}-{digest}"
 
     @property

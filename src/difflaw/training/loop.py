@@ -180,7 +180,8 @@ def train(
         if now - last_saved > execution.checkpoint_seconds and done < config.steps:
             save(done)
             last_saved = time.monotonic()
-    checkpoint.save(checkpoints, config.steps, model, None, {"seconds": seconds()})
+    # a run that grows goes on from here, so it keeps the optimizer's state
+    checkpoint.save(checkpoints, config.steps, model, optimizer if config.grows else None, {"seconds": seconds()})
     return model
 
 

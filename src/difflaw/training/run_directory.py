@@ -39,14 +39,29 @@ class RunDirectory:
     # -- identity ----------------------------------------------------------------------------------------------
 
     def create(self, config: RunConfig) -> None:
-        """Write config.json; an existing one must be the same run."""
+        """Write config.json; an existing one must be the same run.
+
+        A run that grows goes on where it ended if ``config`` takes it further; one that diverged or failed does not.
+        """
         self.path.mkdir(parents=True, exist_ok=True)
         target = self.path / "config.json"
         if target.exists() and target.read_text(encoding="utf-8").strip() == config.canonical():
             return
         if target.exists():
-            raise InputError(f"{self.path}: holds another run (its config.json differs); choose an empty folder")
+            config = self._grown(config)
         write_atomically(target, config.canonical() + "\n")
+
+    def _grown(self, config: RunConfig) -> RunConfig:
+        """The run that lies here taken as far as ``config``; its summary goes first, so that a kill loses nothing."""
+        here = self.config()
+        try:
+            found = here.longer(config)
+        except ValueError:
+            words = "holds another run (its config.json differs); choose an empty folder"
+            raise InputError(f"{self.path}: {words}") from None
+        if found.steps > here.steps and self.status() == "done":
+            (self.path / "summary.json").unlink()
+        return found
 
     def config(self) -> RunConfig:
         """The run's config; InputError when it is missing, damaged or from an unknown version."""
