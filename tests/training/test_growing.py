@@ -102,8 +102,8 @@ def test_a_run_that_failed_is_not_taken_further(store, tmp_path) -> None:
 def test_what_depends_on_a_run_s_length_cannot_grow(store, tmp_path) -> None:
     with pytest.raises(ValidationError, match="cooldown"):
         config(store, 50, (), optimizer=OptimizerConfig(lr=0.1, warmup_steps=5, cooldown_steps=5))
+    RunDirectory(tmp_path).create(config(store, 20, ()))
     with pytest.raises(InputError, match="another run"):
-        RunDirectory(tmp_path).create(config(store, 20, ()))
         RunDirectory(tmp_path).create(config(store, 20, (), seed=3))
     duo = config(store, 20, (), family="duo", family_options={"curriculum": 0.5}, seed=4)
     RunDirectory(tmp_path / "duo").create(duo)

@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 
 from difflaw.data.store import prepare
+from difflaw.ladder.cell import build_family
 from difflaw.ladder.config import LadderConfig
 from difflaw.ladder.plan import make_plan
 from difflaw.ladder.single import TrainConfig, plan_single
+from difflaw.training.config import RunConfig
 from difflaw.training.recipe import Recipe, differences
 from difflaw.yaml_config import validate
 
@@ -43,6 +45,7 @@ def test_a_single_run_is_the_ladders_cell(cache, changes) -> None:
         {},
         {"batch": 512, "lr": [0.1, 0.2], "conditioning": "as-run", "cooldown": 0.1, "model": {"soft_cap": 20.0}},
         {"lr": {"law": "paper", "factors": [0.5, 2.0]}, "conditioning": {"prompt_probability": 0.3}},
+        {"noise_levels": "independent"},
     ],
 )
 def test_written_and_read_back(raw) -> None:
@@ -60,6 +63,7 @@ def test_written_and_read_back(raw) -> None:
         ({"weight_decay": 0.1}, "optimizer: weight_decay: 0.0 planned, 0.1 run"),
         ({"z_loss": 1e-4}, "z_loss: 0.0 planned, 0.0001 run"),
         ({"warmup": 0.5}, "optimizer: warmup_steps: 2 planned, 20 run"),
+        ({"noise_levels": "independent"}, "noise_levels: spread planned, independent run"),
     ],
 )
 def test_differences_are_named(cache, changes, named) -> None:
@@ -68,3 +72,23 @@ def test_differences_are_named(cache, changes, named) -> None:
     run = plan_single(made, prepare(made.data, cache)).run
     found = differences(planned.written(), json.loads(run.canonical()))
     assert (named is None and found == []) or named in found
+
+
+def test_a_plan_without_the_key_planned_what_was_done_before_it(cache) -> None:
+    planned = validate(RUN, TrainConfig, "here").written()
+    del planned["noise_levels"]
+    for rule, found in (("independent", []), ("spread", ["noise_levels: independent planned, spread run"])):
+        made = validate({**RUN, "noise_levels": rule}, TrainConfig, "here")
+        run = plan_single(made, prepare(made.data, cache)).run
+        assert differences(planned, json.loads(run.canonical())) == found
+
+
+def test_new_runs_are_spread_and_old_ones_keep_their_names(cache) -> None:
+    new, old = ({**RUN, **more} for more in ({}, {"noise_levels": "independent"}))
+    store = prepare(validate(new, TrainConfig, "here").data, cache)
+    new, old = (plan_single(validate(raw, TrainConfig, "here"), store).run for raw in (new, old))
+    assert json.loads(new.canonical())["noise_levels"] == "spread"
+    assert "noise_levels" not in json.loads(old.canonical())
+    assert build_family(new).conditioning.noise_levels == "spread"
+    assert build_family(old).conditioning.noise_levels == "independent"
+    assert RunConfig.model_validate(json.loads(old.canonical())) == old

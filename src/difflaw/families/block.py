@@ -19,7 +19,6 @@ from difflaw.families.base import Corrupted
 from difflaw.families.mdlm import Mdlm
 from difflaw.noise.clock import LogSnrRange
 from difflaw.noise.conditioning import Conditioning
-from difflaw.noise.streams import Stream, uniforms
 
 
 class Block(Mdlm):
@@ -59,8 +58,8 @@ class Block(Mdlm):
         index, length = np.asarray(sample_index_B), x_BL.shape[1]
         x = self.conditioning.with_empty_tokens(x_BL.cpu().numpy(), self.pad_id, index, seed)
         noised = self.conditioning.noised(length, index, seed)
-        u = uniforms(seed, Stream.LOG_SNR, index, 1 + self.blocks(length))[:, 1:]
-        log_snr = np.repeat(self.span.from_uniform(u), self.block_length, axis=1)
+        time = self.conditioning.times(index, seed, self.blocks(length))
+        log_snr = np.repeat(self.span.from_uniform(time), self.block_length, axis=1)
         return self._with_clean_copy(x, noised, log_snr, index, seed, x_BL.device)
 
     def corrupt_at(self, x_BL: Tensor, log_snr_B: np.ndarray, sample_index_B: np.ndarray, seed: int) -> Corrupted:

@@ -81,7 +81,8 @@ class Duo(Diffusion):
         if not early.any():
             return batch
         x, rows = batch.x_BL.cpu().numpy()[early], torch.from_numpy(early).to(x_BL.device)
-        drawn = draw(self.curriculum, x, index[early], seed, self.vocab_size)
+        time = self.conditioning.times(index[early], seed)
+        drawn = draw(self.curriculum, x, time, index[early], seed, self.vocab_size)
         return _with_curriculum(batch, rows, drawn)
 
     def noise_at(self, z_BL: Tensor, log_snr_BL: Tensor) -> Tensor:

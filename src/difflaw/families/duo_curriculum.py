@@ -13,7 +13,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from difflaw.noise.gaussian import GaussianOperator
-from difflaw.noise.streams import Stream, uniforms
 from difflaw.noise.tempered import tempered, tempered_dense
 
 
@@ -52,13 +51,15 @@ class CurriculumDraw:
     weights: np.ndarray
 
 
-def draw(rule: Curriculum, x: np.ndarray, index: np.ndarray, seed: int, vocab_size: int) -> CurriculumDraw:
-    """One latent a token, one γ a sequence; row i depends on (seed, index[i]) alone.
+def draw(
+    rule: Curriculum, x: np.ndarray, time_B1: np.ndarray, index: np.ndarray, seed: int, vocab_size: int
+) -> CurriculumDraw:
+    """One latent a token, one γ a sequence from its time in [0, 1); row i depends on (seed, index[i]) alone.
 
     With ``top_k`` the mass of the entries that are not drawn is left out, as in the paper.
     """
     operator = GaussianOperator(vocab_size, rule.gamma_min, rule.gamma_max)
-    gamma = operator.gamma_at(uniforms(seed, Stream.LOG_SNR, index, 2)[:, 1:])
+    gamma = operator.gamma_at(time_B1)
     if rule.top_k is None:
         dense = tempered_dense(x, gamma, rule.tau, index, seed, vocab_size)
         z, weights = dense.z, dense.weights

@@ -74,7 +74,7 @@ class EsoLm(Mdlm):
         index, length = np.asarray(sample_index_B), x_BL.shape[1]
         x = self.conditioning.with_empty_tokens(x_BL.cpu().numpy(), self.pad_id, index, seed)
         noised = self.conditioning.noised(length, index, seed)
-        log_snr = self.span.from_uniform(uniforms(seed, Stream.LOG_SNR, index, 2)[:, 1])
+        log_snr = self.span.from_uniform(self.conditioning.times(index, seed)[:, 0])
         return self._ordered(x, noised, log_snr, index, seed, x_BL.device)
 
     def corrupt_at(self, x_BL: Tensor, log_snr_B: np.ndarray, sample_index_B: np.ndarray, seed: int) -> Corrupted:

@@ -40,7 +40,7 @@ def build_family(config: RunConfig) -> Family:
         config.mask_id,
         bos_id=config.bos_id,
         pad_id=config.pad_id,
-        conditioning=config.conditioning.build(),
+        conditioning=config.conditioning.build(config.noise_levels),
         **length,
         **config.family_options,
     )

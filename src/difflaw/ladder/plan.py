@@ -194,6 +194,7 @@ def run_config(
         optimizer=optimizer,
         precision=config.precision,
         z_loss=config.z_loss,
+        noise_levels=config.noise_levels,
         seed=seed,
         evaluation_sequences=config.evaluation.sequences,
         evaluation_seed=config.evaluation.seed,

@@ -79,8 +79,8 @@ def run_cells(
 ) -> None:
     """Run every unfinished cell; returns when all have a summary and ``more`` adds none.
 
-    ``tick`` is called about twice a second, ``more`` whenever cells have ended: it adds cells to the ladder, or lets some
-    go on, and names them.
+    ``tick`` is called about twice a second, ``more`` whenever cells have ended: it adds cells to the ladder, or lets
+    some go on, and names them.
 
     Each worker computes with ``threads`` threads: one by default, whatever ``workers`` is, since the number of threads
     changes the order of sums and so the last digits of every result.

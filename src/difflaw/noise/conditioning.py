@@ -1,4 +1,4 @@
-"""What besides plain noise a training sequence may get: own λ per token, a clean prompt, empty tokens.
+"""At which λ a training sequence is noised, and what else it may get: own λ per token, a clean prompt, empty tokens.
 
 Diffusion forcing, noise-free prompts with their attention rule, and empty (padding) tokens for variable
 length: 2512.10858 and its code, diffusion_trainer.py. That code wired two of the probabilities to the wrong arguments;
@@ -13,12 +13,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from difflaw.noise.clock import LogSnrRange
+from difflaw.noise.levels import NoiseLevels, times
 from difflaw.noise.streams import Stream, uniforms
 
 
 @dataclass(frozen=True)
 class Conditioning:
-    """Probabilities per sequence, and the largest share of empty tokens."""
+    """Probabilities per sequence, the largest share of empty tokens, and how λ is drawn."""
 
     own_noise_probability: float = 0.0
     """Diffusion forcing: each token has its own λ."""
@@ -26,6 +27,8 @@ class Conditioning:
     """A clean prefix; its share of the sequence is arccos(1-2r)/π with r uniform."""
     max_empty_fraction: float = 0.0
     """Up to this share of the sequence becomes padding tokens at random places."""
+    noise_levels: NoiseLevels = "independent"
+    """How the times behind λ are drawn; own λ of tokens are independent in any case."""
 
     def __post_init__(self) -> None:
         for name in ("own_noise_probability", "prompt_probability", "max_empty_fraction"):
@@ -46,13 +49,18 @@ class Conditioning:
         except KeyError:
             raise ValueError(f"unknown conditioning preset {name!r}: use none, intended or as-run") from None
 
+    def times(self, index: np.ndarray, seed: int, count: int = 1) -> np.ndarray:
+        """``count`` times of each sequence in [0, 1), shape (B, count): uniform one by one (`noise.levels`)."""
+        return times(self.noise_levels, seed, index, count)
+
     def log_snr(self, span: LogSnrRange, length: int, index: np.ndarray, seed: int) -> np.ndarray:
-        """λ per token, shape (B, L): own draws for forced sequences, else the first draw for all tokens."""
-        if self.own_noise_probability == 0.0:  # a stream's first draws do not depend on how many follow
-            return np.repeat(span.from_uniform(uniforms(seed, Stream.LOG_SNR, index, 2)[:, 1:]), length, axis=1)
+        """λ per token, shape (B, L): own draws for forced sequences, else one time for all tokens."""
+        common = self.times(index, seed)
+        if self.own_noise_probability == 0.0:
+            return np.repeat(span.from_uniform(common), length, axis=1)
         u = uniforms(seed, Stream.LOG_SNR, index, length + 1)
         own = u[:, :1] < self.own_noise_probability
-        return span.from_uniform(np.where(own, u[:, 1:], u[:, 1:2]))
+        return span.from_uniform(np.where(own, u[:, 1:], common))
 
     def noised(self, length: int, index: np.ndarray, seed: int) -> np.ndarray:
         """True where a token is noised and scored, shape (B, L); clean prompts are False.

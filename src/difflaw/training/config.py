@@ -10,8 +10,15 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from difflaw.model.config import AUXILIARY_RATE, ModelConfig
 from difflaw.noise.conditioning import Conditioning
+from difflaw.noise.levels import NoiseLevels
 
-YOUNGER = (("z_loss",), ("grows",), ("optimizer", "auxiliary_rate"), ("model", "feed_forward_width"))
+YOUNGER = (
+    ("z_loss",),
+    ("grows",),
+    ("noise_levels",),
+    ("optimizer", "auxiliary_rate"),
+    ("model", "feed_forward_width"),
+)
 """Keys younger than runs that are kept: left out of the canonical text where they are at their default."""
 
 HORIZON = ("steps", "evaluation_steps")
@@ -49,9 +56,9 @@ class ConditioningConfig(BaseModel):
         self.build()
         return self
 
-    def build(self) -> Conditioning:
-        """The rule itself; ValueError names a value out of range."""
-        return Conditioning(**self.model_dump())
+    def build(self, noise_levels: NoiseLevels = "independent") -> Conditioning:
+        """The rule itself, with how λ is drawn; ValueError names a value out of range."""
+        return Conditioning(**self.model_dump(), noise_levels=noise_levels)
 
 
 class DistillationConfig(BaseModel):
@@ -96,6 +103,8 @@ class RunConfig(BaseModel):
     precision: Literal["float32", "bfloat16"] = "float32"
     z_loss: float = Field(default=0.0, ge=0)
     """Weight of (log Σ e^logit)² in the training loss."""
+    noise_levels: NoiseLevels = "independent"
+    """How the times of training samples are drawn (`noise.levels`)."""
     seed: int = 0
     evaluation_sequences: int = Field(default=128, ge=2)
     evaluation_seed: int = 0

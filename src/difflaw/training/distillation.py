@@ -25,7 +25,6 @@ from difflaw.files import write_atomically
 from difflaw.model.head import CHUNK_ELEMENTS
 from difflaw.model.transformer import Transformer
 from difflaw.noise.gaussian import GaussianOperator
-from difflaw.noise.streams import Stream, uniforms
 from difflaw.noise.tempered import argmax_pair
 from difflaw.training.checkpoint import fill, weights_of
 from difflaw.training.config import DistillationConfig, RunConfig
@@ -82,7 +81,7 @@ def pair(
     """(what the student reads, what the teacher reads) in round ``number``, from one noise."""
     operator = GaussianOperator(duo.vocab_size, rule.gamma_min, rule.gamma_max)
     delta = min(2**number / rule.grid, 1.0)
-    earlier = (1.0 - delta) * uniforms(seed, Stream.LOG_SNR, index, 2)[:, 1:]
+    earlier = (1.0 - delta) * duo.conditioning.times(index, seed)
     gamma_t, gamma_s = operator.gamma_at(earlier + delta), operator.gamma_at(earlier)
     z_t, z_s = argmax_pair(x.cpu().numpy(), gamma_t, gamma_s, index, seed, duo.vocab_size)
 

@@ -195,7 +195,7 @@ def _load_run(path: Path, checkpoint: Path, dtype: str, device: str | torch.devi
         config.mask_id,
         bos_id=config.bos_id,
         pad_id=config.pad_id,
-        conditioning=config.conditioning.build(),
+        conditioning=config.conditioning.build(config.noise_levels),
         **config.family_options,
     )
     tokenizer = run_tokenizer(path, config, cache)

@@ -126,8 +126,8 @@ def _check(plan: SearchPlan, space: Space) -> None:
         carried = _carried(space)
         carries = f"it carries a search up to --set search.largest={carried:.2g}; " if carried else ""
         raise InputError(
-            f"data: {plan.store.train_tokens:,} training tokens are too few for {space.family} at {at}, whose best sizes "
-            f"would read them more than {plan.config.max_epochs:g} times; {carries}"
+            f"data: {plan.store.train_tokens:,} training tokens are too few for {space.family} at {at}, whose best "
+            f"sizes would read them more than {plan.config.max_epochs:g} times; {carries}"
             "give more text, or raise max_epochs to repeat it knowingly"
         )
 
