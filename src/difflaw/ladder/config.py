@@ -107,6 +107,8 @@ class LadderConfig(CommonConfig):
     budgets: list[float] = Field(default=[])
     horizons: list[float] = Field(default=[])
     seeds: list[int] = Field(default=[0], min_length=1)
+    unique_tokens: list[float] = Field(default=[])
+    """Every cell once per value, on so many different tokens; empty: once, on all of the text."""
 
     @model_validator(mode="before")
     @classmethod
@@ -119,6 +121,10 @@ class LadderConfig(CommonConfig):
             raise ValueError("give either budgets (FLOPs) or horizons (tokens)")
         if any(not v > 0 for v in [*self.budgets, *self.horizons]):
             raise ValueError("budgets and horizons must be positive numbers")
+        if any(not 1 <= u < float("inf") for u in self.unique_tokens):
+            raise ValueError("unique_tokens must be numbers of at least 1")
+        if len(set(self.unique_tokens)) < len(self.unique_tokens):
+            raise ValueError("unique_tokens: the same number is given twice")
         labels = [family.label for family in self.families]
         if len(set(labels)) < len(labels):
             raise ValueError(f"families: two share the label {max(labels, key=labels.count)!r}; give each its own")

@@ -14,7 +14,8 @@ def ladder_table(ladder: LadderDirectory) -> pd.DataFrame:
     """All evaluations after step 0 of all cells that have any.
 
     Columns: family, run, params, flops_per_token, tokens, flops, loss, loss_se (nats per token), bits_per_byte,
-    training_loss, budget (FLOPs or NaN), width, depth, batch_tokens, lr, seed, epochs, status, and the conventions.
+    training_loss, budget (FLOPs or NaN), width, depth, batch_tokens, lr, seed, unique_tokens
+    (different tokens that the run trains on), epochs, status, and the conventions.
     """
     import pandas as pd
 
@@ -23,6 +24,7 @@ def ladder_table(ladder: LadderDirectory) -> pd.DataFrame:
     rows: list[dict[str, Any]] = []
     for name, cell, run in ladder.cells():
         status = run.status()
+        unique = cell.get("unique_tokens") or max(1, data["train_tokens"])
         budgets = {int(step): budget for step, budget in cell["budgets"].items()}
         for record in run.records("evaluation"):
             if record["step"] == 0:
@@ -45,7 +47,8 @@ def ladder_table(ladder: LadderDirectory) -> pd.DataFrame:
                     "batch_tokens": cell["batch_tokens"],
                     "lr": cell["lr"],
                     "seed": cell["seed"],
-                    "epochs": record["tokens"] / max(1, data["train_tokens"]),
+                    "unique_tokens": unique,
+                    "epochs": record["tokens"] / unique,
                     "status": status,
                     "params_convention": config["params"],
                     "flops_convention": config["flops"],

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from difflaw.model.config import AUXILIARY_RATE, ModelConfig
 from difflaw.noise.conditioning import Conditioning
 
-YOUNGER = (("z_loss",), ("optimizer", "auxiliary_rate"), ("model", "feed_forward_width"))
+YOUNGER = (("z_loss",), ("optimizer", "auxiliary_rate"), ("model", "feed_forward_width"), ("unique_tokens",))
 """Keys younger than runs that are kept: left out of the canonical text where they are at their default."""
 
 
@@ -94,6 +94,8 @@ class RunConfig(BaseModel):
     z_loss: float = Field(default=0.0, ge=0)
     """Weight of (log Σ e^logit)² in the training loss."""
     seed: int = 0
+    unique_tokens: int | None = Field(default=None, ge=1)
+    """Different tokens trained on, in whole contexts, the same for every seed (`data.batches`); None for all."""
     evaluation_sequences: int = Field(default=128, ge=2)
     evaluation_seed: int = 0
     evaluation_steps: tuple[int, ...] = ()
