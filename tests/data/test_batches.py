@@ -71,9 +71,41 @@ def test_a_step_longer_than_several_epochs():
     assert sorted(x_BL[1:3, 0]) == [0, 10]  # samples 8 and 9 are epoch 4
 
 
+def subset(unique: int, seed: int = 0, sequences: int = 8) -> set[int]:
+    """First tokens of the chunks that a run with so many unique tokens visits in three epochs."""
+    batches = Batches(TOKENS, context=10, sequences=sequences, seed=seed, unique=unique)
+    x_NL, _ = batches.rows(0, 3 * batches.chunks)
+    assert np.array_equal(x_NL, x_NL[:, :1] + np.arange(10))
+    return set(x_NL[:, 0].tolist())
+
+
+def test_unique_tokens_are_the_same_chunks_for_every_seed_and_batch():
+    first = subset(300)
+    assert len(first) == 30
+    assert first == subset(300, seed=7) == subset(300, sequences=3) == subset(309)
+
+
+def test_a_smaller_text_is_part_of_a_larger_and_all_are_spread_over_the_whole():
+    small, large = subset(200), subset(400)
+    assert small < large < subset(1000)
+    assert subset(1000) == set(range(0, 1000, 10))
+    assert len({first // 250 for first in small}) == 4  # chunks from every quarter of the text
+
+
+def test_each_epoch_of_unique_tokens_visits_them_once_in_its_own_order():
+    batches = Batches(TOKENS, context=10, sequences=8, seed=0, unique=200)
+    assert batches.chunks == 20
+    assert batches.epochs(1000) == 5.0
+    orders = [batches.rows(epoch * 20, 20)[0][:, 0].tolist() for epoch in range(3)]
+    assert sorted(orders[0]) == sorted(orders[1]) == sorted(orders[2])
+    assert orders[0] != orders[1] != orders[2]
+
+
 @pytest.mark.parametrize(
     ("settings", "reason"),
     [
+        ({"unique": 1010}, "unique_tokens 1,010: the text has 1,000 training tokens"),
+        ({"unique": 9}, "unique_tokens 9: the text"),
         ({"context": 2000}, "at least one chunk of context = 2000"),
         ({"context": 0}, "at least one token"),
         ({"sequences": 0}, "at least one"),

@@ -78,6 +78,12 @@ def test_laws_and_sweeps(write_ladder, cache) -> None:
         ({"name": "../escape"}, "name"),
         ({"families": ["masked", "masked"]}, "share the label"),
         ({"model": {"soft_kap": 3}}, "soft_kap"),
+        ({"unique_tokens": [8e5]}, r"unique_tokens 800,000: the text has \d\d,\d\d\d training tokens"),
+        ({"unique_tokens": [15]}, "unique_tokens 15: not one context of 16"),
+        ({"unique_tokens": [640, 641]}, "unique_tokens: two numbers come to the same 40 contexts"),
+        ({"unique_tokens": [640, 640]}, "unique_tokens: the same number is given twice"),
+        ({"unique_tokens": [-640]}, "unique_tokens must be numbers of at least 1"),
+        ({"unique_tokens": [640]}, r"unique_tokens 640: .*40\.0 epochs.*max_epochs: 40"),
         ({"conditioning": {"prompt_probability": 3}}, "prompt_probability"),
     ],
 )
@@ -163,3 +169,23 @@ def test_an_old_folder_is_no_other_ladder(write_ladder, cache, old_folder) -> No
 def test_z_loss_names_a_run_only_where_there_is_one(write_ladder, cache) -> None:
     assert all("z_loss" not in cell.run.canonical() for cell in plan_of(write_ladder(), cache).cells)
     assert all('"z_loss": 0.0001' in cell.run.canonical() for cell in plan_of(write_ladder(z_loss=1e-4), cache).cells)
+
+
+def test_unique_tokens_make_every_cell_once_for_each(write_ladder, cache) -> None:
+    """Whole contexts, the same for every family and seed, with the epochs that they are seen; names of their own."""
+    plan = plan_of(write_ladder(unique_tokens=[6_400, 12_805], seeds=[0, 1]), cache)
+    assert len(plan.cells) == 3 * 3 * 2 * 2 == len({cell.run.name for cell in plan.cells})
+    assert {cell.run.unique_tokens for cell in plan.cells} == {6_400, 12_800}
+    assert {(cell.run.unique_tokens, cell.epochs) for cell in plan.cells} == {(6_400, 4.0), (12_800, 2.0)}
+    by_budget = plan_of(write_ladder(unique_tokens=[6_400], horizons=[], budgets=[2e8], max_epochs=50), cache)
+    assert all(cell.epochs == cell.tokens / 6_400 for cell in by_budget.cells)
+
+
+def test_runs_on_all_of_the_text_keep_their_names(write_ladder, cache) -> None:
+    """The name is a hash of the canonical text, which does not mention the key unless it is set."""
+    plain = plan_of(write_ladder(), cache)
+    assert all("unique_tokens" not in cell.run.canonical() for cell in plain.cells)
+    limited = plan_of(write_ladder(unique_tokens=[6_400]), cache)
+    assert all('"unique_tokens": 6400' in cell.run.canonical() for cell in limited.cells)
+    names = {cell.run.model_copy(update={"unique_tokens": None}).name for cell in limited.cells}
+    assert names == {cell.run.name for cell in plain.cells}

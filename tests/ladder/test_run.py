@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from difflaw.law.table import read_table
 from difflaw.training.run_directory import RunDirectory
 
 
@@ -213,3 +214,18 @@ def test_empty_and_binary_corpora(cache, tmp_path, write_ladder) -> None:
     (tmp_path / "short.txt").write_text("a few words only\n" * 40)
     data |= {"corpus": str(tmp_path / "short.txt"), "vocab_size": 5000}
     refused("ladder", "run", write_ladder(data=data), cache=cache, names="larger than the corpus supports")
+
+
+def test_a_data_limited_ladder(tmp_path, cache, small) -> None:
+    """Every cell trains on its own number of different tokens, and table, dry run and status say so."""
+    page = {**small, "families": ["autoregressive"], "unique_tokens": [1_600, 6_400], "max_epochs": 20}
+    (tmp_path / "ladder.yaml").write_text(yaml.safe_dump(page))
+    plan = difflaw("ladder", "run", tmp_path / "ladder.yaml", "--dry-run", cache=cache).stderr
+    assert "unique" in plan
+    assert "1,600" in plan
+    difflaw("ladder", "run", tmp_path / "ladder.yaml", "-o", tmp_path / "out", "--workers", 1, cache=cache)
+    rows = read_table(tmp_path / "out" / "table.csv").frame
+    assert set(rows["unique_tokens"]) == {1_600, 6_400}
+    assert (rows["epochs"] == rows["tokens"] / rows["unique_tokens"]).all()
+    assert rows["epochs"].max() == 16
+    assert "6,400" in difflaw("ladder", "status", tmp_path / "out", cache=cache).stdout

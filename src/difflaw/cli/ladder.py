@@ -99,13 +99,15 @@ def status(folder: Folder, json_: Json = False) -> None:
     from difflaw.formatting import duration
 
     table = Table(box=box.SIMPLE_HEAD)
-    for heading in ("cell", "state", "done", "bound (nats/token)", "time", "left", "note"):
+    limited = any(cell.unique_tokens for cell in cells)
+    for heading in ("cell", *["unique"] * limited, "state", "done", "bound (nats/token)", "time", "left", "note"):
         table.add_column(heading, no_wrap=heading != "note")
     for cell in cells:
         loss = f"{cell.loss:.4f} ± {cell.loss_se:.4f}" if cell.loss is not None and cell.loss_se is not None else ""
         share = f"{cell.step / max(cell.steps, 1):.0%}"
         left = "" if cell.status != "running" else duration(cell.seconds_left)
-        table.add_row(cell.name, cell.status, share, loss, duration(cell.seconds), left, cell.note)
+        unique = [f"{cell.unique_tokens:,}" if cell.unique_tokens else "all"] * limited
+        table.add_row(cell.name, *unique, cell.status, share, loss, duration(cell.seconds), left, cell.note)
     Console(width=None if sys.stdout.isatty() else 140).print(table)
     for line in state_lines(ladder.search_state()) if ladder.is_search else ():
         typer.echo(line)
@@ -168,7 +170,9 @@ def _show_plan(plan: Plan, cost: Estimate, store: TokenStore) -> None:
     from difflaw.formatting import duration
 
     table = Table(box=box.SIMPLE_HEAD)
-    for heading in ("family", "rung", "params", "tokens", "epochs", "steps", "batch", "η", "FLOPs", "time"):
+    limited = bool(plan.config.unique_tokens)
+    unique = ["unique"] * limited
+    for heading in ("family", "rung", "params", "tokens", *unique, "epochs", "steps", "batch", "η", "FLOPs", "time"):
         table.add_column(heading, justify="left" if heading in ("family", "rung") else "right", no_wrap=True)
     for cell in plan.cells:
         run = cell.run
@@ -177,6 +181,7 @@ def _show_plan(plan: Plan, cost: Estimate, store: TokenStore) -> None:
             f"{run.model.width}x{run.model.layers}",
             f"{cell.params:,}",
             f"{cell.tokens:,}",
+            *[f"{run.unique_tokens:,}"] * limited,
             f"{cell.epochs:.2f}",
             f"{run.steps:,}",
             f"{run.tokens_per_step:,}",

@@ -2,7 +2,9 @@
 
 The tokens are cut into chunks of `context`. An epoch visits every chunk once, in its own order; sample i of the
 whole run is entry i mod chunks of epoch i div chunks. No state is kept between calls, so a restarted run or a
-different number of processes reads the same samples.
+different number of processes reads the same samples. A run with fewer unique tokens visits only the first chunks of
+one fixed order, the same for every seed: so that the smaller of two such texts is part of the larger, and all of them
+are spread over the whole.
 Shapes: B samples, L = context tokens, N tokens.
 """
 
@@ -12,6 +14,9 @@ from functools import lru_cache
 import numpy as np
 
 from difflaw.errors import InputError
+
+SUBSET_KEY = 2**127 + 2_507_15857
+"""Of the one order that unique tokens are taken in; no (seed, epoch) has it, as no run sees 2^63 epochs."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,27 +28,34 @@ class Batches:
         context: tokens per sample.
         sequences: samples per step, over all processes.
         seed: of the order of chunks.
+        unique: different tokens to train on, in whole chunks; None for all.
 
     Raises:
-        InputError: fewer tokens than one chunk, or an invalid context, batch or seed.
+        InputError: fewer tokens than one chunk, or an invalid context, batch, seed or number of unique tokens.
     """
 
     tokens: np.ndarray
     context: int
     sequences: int
     seed: int
+    unique: int | None = None
 
     def __post_init__(self) -> None:
         if self.sequences < 1:
             raise InputError(f"batch of {self.sequences} sequences: a step needs at least one")
         if not 0 <= self.seed < 2**64:
             raise InputError(f"data seed {self.seed}: it must be a whole number from 0 to 2^64 - 1")
-        _count_chunks(self.tokens, self.context, "corpus")
+        chunks = _count_chunks(self.tokens, self.context, "corpus")
+        if self.unique is not None and not self.context <= self.unique <= chunks * self.context:
+            raise InputError(
+                f"unique_tokens {self.unique:,}: the text has {chunks * self.context:,} training tokens in whole "
+                f"contexts of {self.context}; give from {self.context} to that many"
+            )
 
     @property
     def chunks(self) -> int:
         """Samples in an epoch; a last incomplete chunk is never used."""
-        return len(self.tokens) // self.context
+        return (len(self.tokens) if self.unique is None else self.unique) // self.context
 
     def batch(self, step: int) -> tuple[np.ndarray, np.ndarray]:
         """Step `step` (from 0): x_BL token ids (int64) and sample_index_B (int64), B = sequences."""
@@ -66,11 +78,21 @@ class Batches:
         for epoch in np.unique(epoch_B).tolist():
             here_B = epoch_B == epoch
             chunk_B[here_B] = permutation(self.seed, epoch, self.chunks)[place_B[here_B]]
+        if self.unique is not None:
+            chunk_B = subset_order(len(self.tokens) // self.context)[chunk_B]
         return _take_chunks(self.tokens, self.context, chunk_B), index_B
 
     def epochs(self, tokens: int) -> float:
         """Passes over the data in training for `tokens` tokens."""
         return tokens / (self.chunks * self.context)
+
+
+@lru_cache(maxsize=2)
+def subset_order(chunks: int) -> np.ndarray:
+    """All chunks in the order in which smaller texts take them (int64, read-only)."""
+    order = np.random.Generator(np.random.Philox(key=SUBSET_KEY)).permutation(chunks)
+    order.flags.writeable = False
+    return order
 
 
 @lru_cache(maxsize=2)

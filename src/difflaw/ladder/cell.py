@@ -103,7 +103,7 @@ def _train_and_judge(directory: RunDirectory, store: TokenStore, execution: Exec
         raise InputError(f"{directory.path}: was planned for data {config.data_hash}, found {store.folder.name}")
     directory.keep_tokenizer(store.folder / TOKENIZER)
     family = build_family(config)
-    batches = Batches(store.train(), config.model.context, config.batch_sequences, config.seed)
+    batches = Batches(store.train(), config.model.context, config.batch_sequences, config.seed, config.unique_tokens)
     rows, _ = validation_rows(
         store.validation(), config.model.context, config.evaluation_sequences, config.evaluation_seed
     )

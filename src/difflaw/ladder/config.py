@@ -155,6 +155,8 @@ class LadderConfig(CommonConfig):
     budgets: list[float] = Field(default=[])
     horizons: list[float] = Field(default=[])
     seeds: list[int] = Field(default=[0], min_length=1)
+    unique_tokens: list[float] = Field(default=[])
+    """Every cell once per value, on so many different tokens; empty: once, on all of the text."""
 
     @model_validator(mode="before")
     @classmethod
@@ -169,7 +171,7 @@ class LadderConfig(CommonConfig):
         """A search chooses what a fixed ladder lists, and its runs grow, so nothing may depend on their length."""
         if self.search is None:
             return self
-        given = [key for key in ("rungs", "budgets", "horizons") if getattr(self, key)]
+        given = [key for key in ("rungs", "budgets", "horizons", "unique_tokens") if getattr(self, key)]
         if given:
             raise ValueError(f"search and {given[0]} are both given; a search chooses {given[0]} itself")
         if self.seeds != [0]:
@@ -194,6 +196,10 @@ class LadderConfig(CommonConfig):
             raise ValueError("give either budgets (FLOPs) or horizons (tokens)")
         if any(not v > 0 for v in [*self.budgets, *self.horizons]):
             raise ValueError("budgets and horizons must be positive numbers")
+        if any(not 1 <= u < float("inf") for u in self.unique_tokens):
+            raise ValueError("unique_tokens must be numbers of at least 1")
+        if len(set(self.unique_tokens)) < len(self.unique_tokens):
+            raise ValueError("unique_tokens: the same number is given twice")
         self._labelled()
         shapes = [(rung.width, rung.depth) for rung in self.rungs]
         if len(set(shapes)) < len(shapes):

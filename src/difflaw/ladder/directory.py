@@ -131,6 +131,7 @@ def describe(cell: Cell) -> dict[str, Any]:
         "batch_tokens": run.tokens_per_step,
         "lr": run.optimizer.lr,
         "seed": run.seed,
+        "unique_tokens": run.unique_tokens,
         "epochs": cell.epochs,
         "budgets": {str(step): budget for step, budget in cell.budget_steps.items()},
         "derived": [asdict(derived) for derived in cell.derived],

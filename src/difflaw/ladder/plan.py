@@ -79,15 +79,17 @@ def model_config(config: LadderConfig, rung: Rung, vocab_size: int) -> ModelConf
 def make_plan(config: LadderConfig, store: TokenStore) -> Plan:
     """Every cell of the ladder on this data.
 
-    Raises InputError when a budget can be met by no rung, or a horizon would repeat the data more than ``max_epochs``.
+    Raises InputError when a budget can be met by no rung, a horizon would repeat the data more than ``max_epochs``, or
+    ``unique_tokens`` are more than there are.
     """
     check_context(config, store)
     config = settled(config, min(rung.width for rung in config.rungs))
+    texts = _unique_tokens(config, store)
     cells: list[Cell] = []
     for rung in config.rungs:
         model = model_config(config, rung, store.vocab_size)
-        for family, seed in product(config.families, config.seeds):
-            cells.extend(_cells(config, rung, model, family, seed, store))
+        for family, seed, unique in product(config.families, config.seeds, texts):
+            cells.extend(_cells(config, rung, model, family, seed, store, unique))
     plan = Plan(config, tuple(cells), tuple(_warnings(config, cells)), store.summary())
     _check_budgets(plan)
     return plan
@@ -131,6 +133,7 @@ def _cells(
     family: FamilyConfig,
     seed: int,
     store: TokenStore,
+    unique: int | None = None,
 ) -> list[Cell]:
     counts = counts_of(model, family, config, store)
     horizons = _horizons(config, rung, counts.flops_per_token(config.flops))
@@ -145,12 +148,12 @@ def _cells(
         total = max(steps)
         if total < SHORTEST_RUN:
             continue
-        epochs = _epochs(config, family, rung, total * tokens_per_step, store)
+        epochs = _epochs(config, family, rung, total * tokens_per_step, store, unique)
         for rate in _values(config.lr, lambda tokens_per_step=tokens_per_step: learning_rate(tokens_per_step)):
             optimizer = config.optimizer_config(total, sequences, rate.value)
             evaluated = [s for s in steps if s >= SHORTEST_RUN]
             points = _evaluation_steps(config, optimizer.warmup_steps, total, evaluated)
-            run = run_config(config, model, family, seed, store, sequences, optimizer, total, points)
+            run = run_config(config, model, family, seed, store, sequences, optimizer, total, points, unique=unique)
             cells.append(
                 Cell(
                     run,
@@ -175,6 +178,7 @@ def run_config(
     steps: int,
     evaluation_steps: tuple[int, ...],
     grows: bool = False,
+    unique: int | None = None,
 ) -> RunConfig:
     """A run of a ladder, whose precision is settled, down to the last key."""
     assert config.precision != "auto"  # `settled` sees to it
@@ -196,6 +200,7 @@ def run_config(
         z_loss=config.z_loss,
         noise_levels=config.noise_levels,
         seed=seed,
+        unique_tokens=unique,
         evaluation_sequences=config.evaluation.sequences,
         evaluation_seed=config.evaluation.seed,
         evaluation_steps=evaluation_steps,
@@ -249,9 +254,37 @@ def _check_budgets(plan: Plan) -> None:
         )
 
 
-def _epochs(config: LadderConfig, family: FamilyConfig, rung: Rung, tokens: int, store: TokenStore) -> float:
+def _unique_tokens(config: LadderConfig, store: TokenStore) -> list[int | None]:
+    """The ladder's sizes of text in whole contexts, None for all of it; InputError where there is not so much."""
+    there = store.train_tokens // config.context
+    found = [round(unique) // config.context for unique in config.unique_tokens]
+    for unique, contexts in zip(config.unique_tokens, found, strict=True):
+        if contexts > there:
+            raise InputError(
+                f"unique_tokens {unique:,.0f}: the text has {store.train_tokens:,} training tokens; "
+                "give more text or a smaller number"
+            )
+        if contexts < 1:
+            raise InputError(f"unique_tokens {unique:g}: not one context of {config.context:,}; give a larger number")
+    if len(set(found)) < len(found):
+        raise InputError(
+            f"unique_tokens: two numbers come to the same {max(found, key=found.count):,} contexts of "
+            f"{config.context:,} tokens; give numbers further apart"
+        )
+    return [contexts * config.context for contexts in found] or [None]
+
+
+def _epochs(
+    config: LadderConfig, family: FamilyConfig, rung: Rung, tokens: int, store: TokenStore, unique: int | None
+) -> float:
     """How often the run sees its data; InputError when that is more than ``max_epochs``."""
-    epochs = tokens / (store.train_tokens // config.context * config.context)
+    epochs = tokens / (unique or store.train_tokens // config.context * config.context)
+    if epochs > config.max_epochs and unique is not None:
+        raise InputError(
+            f"unique_tokens {unique:,}: {family.label} {rung.width}x{rung.depth} trains on {tokens:,} tokens, "
+            f"{epochs:.1f} epochs. Give smaller budgets or horizons, more unique_tokens, or "
+            f"max_epochs: {math.ceil(epochs)} to repeat them knowingly"
+        )
     if epochs > config.max_epochs:
         raise InputError(
             f"data: {store.train_tokens:,} training tokens are too few for {family.label} {rung.width}x{rung.depth}, "

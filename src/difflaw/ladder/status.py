@@ -27,6 +27,8 @@ class CellStatus:
     tokens_per_second: float | None
     flops_per_second: float | None
     note: str
+    unique_tokens: int | None = None
+    """Different tokens the run trains on, where the ladder limits them."""
 
 
 def cell_statuses(ladder: LadderDirectory) -> list[CellStatus]:
@@ -62,4 +64,5 @@ def _status(name: str, cell: dict[str, Any], run: Any) -> CellStatus:
         tokens_per_second=rate,
         flops_per_second=progress.get("flops_per_second"),
         note=str(summary.get("note", "")),
+        unique_tokens=cell.get("unique_tokens"),
     )

@@ -15,7 +15,8 @@ def ladder_table(ladder: LadderDirectory) -> pd.DataFrame:
     """All evaluations after step 0 of all cells that have any.
 
     Columns: family, run, params, flops_per_token, tokens, flops, loss, loss_se (nats per token), bits_per_byte,
-    training_loss, budget (FLOPs or NaN), width, depth, batch_tokens, lr, seed, epochs, status, and the conventions.
+    training_loss, budget (FLOPs or NaN), width, depth, batch_tokens, lr, seed, unique_tokens
+    (different tokens that the run trains on), epochs, status, and the conventions.
     """
     import pandas as pd
 
@@ -30,6 +31,8 @@ def table_rows(description: dict[str, Any], name: str, run: RunDirectory) -> lis
     config, data, cell = description["config"], description["data"], description["cells"][name]
     status = run.status()
     budgets = {int(step): budget for step, budget in cell["budgets"].items()}
+    unique = cell.get("unique_tokens") or max(1, data["train_tokens"])
+    repeated = {"unique_tokens": unique} if config.get("unique_tokens") else {}
     return [
         {
             "family": cell["family"],
@@ -48,7 +51,8 @@ def table_rows(description: dict[str, Any], name: str, run: RunDirectory) -> lis
             "batch_tokens": cell["batch_tokens"],
             "lr": cell["lr"],
             "seed": cell["seed"],
-            "epochs": record["tokens"] / max(1, data["train_tokens"]),
+            **repeated,
+            "epochs": record["tokens"] / unique,
             "status": status,
             "params_convention": config["params"],
             "flops_convention": config["flops"],

@@ -16,6 +16,7 @@ YOUNGER = (
     ("z_loss",),
     ("grows",),
     ("noise_levels",),
+    ("unique_tokens",),
     ("optimizer", "auxiliary_rate"),
     ("model", "feed_forward_width"),
 )
@@ -106,6 +107,8 @@ class RunConfig(BaseModel):
     noise_levels: NoiseLevels = "independent"
     """How the times of training samples are drawn (`noise.levels`)."""
     seed: int = 0
+    unique_tokens: int | None = Field(default=None, ge=1)
+    """Different tokens trained on, in whole contexts, the same for every seed (`data.batches`); None for all."""
     evaluation_sequences: int = Field(default=128, ge=2)
     evaluation_seed: int = 0
     evaluation_steps: tuple[int, ...] = ()
