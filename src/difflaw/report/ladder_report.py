@@ -12,6 +12,7 @@ from typing import Any
 from difflaw.errors import InputError
 from difflaw.files import room_on_disk, write_atomically
 from difflaw.ladder.directory import LadderDirectory
+from difflaw.ladder.search.run import decisions, search_state
 from difflaw.ladder.status import cell_statuses
 from difflaw.ladder.table import ladder_table
 from difflaw.law import Laws, fit_table, published_laws, table_from_frame
@@ -60,6 +61,8 @@ def write_ladder_report(ladder: LadderDirectory, samples: Sequence[str] = ()) ->
         "cells": cells,
         "hyperparameters": list(derived.values()),
         "reading": list(words),
+        "decisions": decisions(ladder),
+        "verdict": (search_state(ladder.path) or {}).get("verdict") or "",
     }
     if laws is not None:
         context |= fitted_context(laws)

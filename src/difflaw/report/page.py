@@ -21,7 +21,7 @@ from difflaw.report.extras_tables import extras_tables, standings_table
 from difflaw.report.figures import all_figures
 from difflaw.report.law_tables import forecast_table, hold_out_table, optima_table, surface_table
 from difflaw.report.plotly_figure import to_plotly
-from difflaw.report.run_tables import cell_table, checklist_table, hyperparameter_table
+from difflaw.report.run_tables import cell_table, checklist_table, decision_table, hyperparameter_table
 from difflaw.templates import environment, render, script_json
 
 PACKAGE = "difflaw.report"
@@ -51,6 +51,10 @@ class ReportContext(TypedDict, total=False):
     flops_convention: str
     cells: Sequence[Mapping[str, Any]]
     hyperparameters: Sequence[Mapping[str, Any]]
+    decisions: Sequence[Mapping[str, Any]]
+    """What a search decided, as decisions.jsonl has it."""
+    verdict: str
+    """Why the search ended."""
     reading: Sequence[str]
     warnings: Sequence[str]
     checklist: Sequence[Mapping[str, str]]
@@ -137,6 +141,7 @@ def _from_context(context: Mapping[str, Any]) -> dict[str, Any]:
     """What the page says of the caller's context."""
     cells, derived = context.get("cells") or (), context.get("hyperparameters") or ()
     checklist, extras = context.get("checklist") or (), context.get("extras")
+    decisions = context.get("decisions") or ()
     return {
         "title": str(context.get("title") or "A ladder of language models"),
         "corpus": context.get("corpus") or "",
@@ -144,6 +149,8 @@ def _from_context(context: Mapping[str, Any]) -> dict[str, Any]:
         "samples": [_cut(text) for text in _texts(context.get("samples"))],
         "cells": cell_table(cells) if cells else None,
         "hyperparameters": hyperparameter_table(derived) if derived else None,
+        "decisions": decision_table(decisions) if decisions else None,
+        "verdict": context.get("verdict") or "",
         "checklist": checklist_table(checklist) if checklist else None,
         "extras": extras_tables(extras) if extras is not None else [],
         "not_fitted": extras.missing if extras is not None else (),

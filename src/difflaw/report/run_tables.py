@@ -41,6 +41,21 @@ def hyperparameter_table(derived: Sequence[Mapping[str, Any]]) -> Grid:
     return grid("Derived hyper-parameters", ["Name", "Value", "Rule", "Source"], rows, numeric=(1,))
 
 
+def decision_table(decisions: Sequence[Mapping[str, Any]]) -> Grid:
+    """What a search decided, family by family in order, and why."""
+    rows = [
+        [
+            family_cell(str(line.get("family", UNKNOWN))),
+            line.get("stage", UNKNOWN),
+            scientific(line.get("budget")),
+            line.get("reason", UNKNOWN),
+            scientific(line.get("flops")),
+        ]
+        for line in decisions
+    ]
+    return grid("Decisions", ["Family", "Stage", "Budget", "Why, and what", "FLOPs"], rows, numeric=(2, 4))
+
+
 def checklist_table(items: Sequence[Mapping[str, Any]]) -> Grid:
     """The checklist as the law package fills it: heading, question, answer."""
     rows = [[item.get(key, UNKNOWN) for key in ("heading", "question", "answer")] for item in items]
