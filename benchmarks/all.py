@@ -23,7 +23,7 @@ from figures import Figure
 
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "results"
-OWN = {"all.py", "figures.py", "planted.py"}
+OWN = {"all.py", "figures.py", "planted.py", "search_worlds.py"}
 LONG = {
     "bench_calibration": "40 min",
     "bench_exactness": "3 min",
@@ -31,6 +31,7 @@ LONG = {
     "bench_recovery": "2 min",
     "bench_sample": "5 min",
     "bench_scalebench": "10 min",
+    "bench_search": "40 min",
     "quality": "many trainings; goes on where it was stopped",
 }
 """What those take, on one core, that are not run unless asked for."""
