@@ -103,7 +103,7 @@ def status(folder: Folder, json_: Json = False) -> None:
         loss = f"{cell.loss:.4f} ± {cell.loss_se:.4f}" if cell.loss is not None and cell.loss_se is not None else ""
         share = f"{cell.step / max(cell.steps, 1):.0%}"
         left = "" if cell.status != "running" else duration(cell.seconds_left)
-        unique = [f"{cell.unique_tokens:,}" if cell.unique_tokens else "all"] * limited
+        unique = ["all" if cell.unique_tokens is None else f"{cell.unique_tokens:,}"] * limited
         table.add_row(cell.name, *unique, cell.status, share, loss, duration(cell.seconds), left, cell.note)
     Console(width=None if sys.stdout.isatty() else 140).print(table)
 
@@ -132,8 +132,7 @@ def _show_plan(plan: Plan, cost: Estimate, store: TokenStore) -> None:
     from difflaw.formatting import duration
 
     table = Table(box=box.SIMPLE_HEAD)
-    limited = bool(plan.config.unique_tokens)
-    unique = ["unique"] * limited
+    unique = ["unique"] if plan.config.unique_tokens else []
     for heading in ("family", "rung", "params", "tokens", *unique, "epochs", "steps", "batch", "η", "FLOPs", "time"):
         table.add_column(heading, justify="left" if heading in ("family", "rung") else "right", no_wrap=True)
     for cell in plan.cells:
@@ -143,7 +142,7 @@ def _show_plan(plan: Plan, cost: Estimate, store: TokenStore) -> None:
             f"{run.model.width}x{run.model.layers}",
             f"{cell.params:,}",
             f"{cell.tokens:,}",
-            *[f"{run.unique_tokens:,}"] * limited,
+            *([f"{run.unique_tokens:,}"] if run.unique_tokens else []),
             f"{cell.epochs:.2f}",
             f"{run.steps:,}",
             f"{run.tokens_per_step:,}",

@@ -169,9 +169,9 @@ def _moved(found: Reach, by: float, seed: int) -> Reach:
 
 
 def crossing(ahead: np.ndarray, behind: np.ndarray, ln_flops: np.ndarray) -> np.ndarray:
-    """Ln C from which ``behind`` (R, C) stays below ``ahead``, by draw: inf where it never does, -inf where it always is.
+    """Ln C from which ``behind`` (R, C) stays below ``ahead``, by draw, straight between budgets.
 
-    Straight between budgets.
+    inf where it does not end below, -inf where it always is.
     """
     gap = behind - ahead
     above = ~(gap <= 0)
