@@ -24,12 +24,13 @@ from difflaw.ladder.search.sizes import Space, shapes
 from difflaw.ladder.search.steps import Book
 from difflaw.law.fit import fit_laws
 from difflaw.law.table import table_from_frame
+from difflaw.law.table.plateau import LEARNT
 
 WORLDS = 200
 FAMILIES = ("autoregressive", "masked", "uniform")
 BUDGETS, BEYOND = 5, 3
 WITHIN = 1.5
-VOCABULARY = 384
+VOCABULARY, UNIGRAM = 384, 5.0
 OFF = math.log(1e4)
 """Best sizes lie up to so far (in ln N) from the search's first guess."""
 
@@ -54,7 +55,7 @@ def space(family: str, largest: float) -> Space:
     per_token = 6 * params + 6 * VOCABULARY * np.array([r.width for r in rungs])
     grid = tuple(largest * 2.0 ** (k - BUDGETS + 1) for k in range(BUDGETS + BEYOND))
     names = tuple(f"{r.width}x{r.depth}" for r in rungs)
-    return Space(family, names, params, per_token, grid, BUDGETS - 1, (1.0, 1e30), 0.97 * 5.0)
+    return Space(family, names, params, per_token, grid, BUDGETS - 1, (1.0, 1e30), LEARNT * UNIGRAM)
 
 
 def planted(rng: np.random.Generator, place: Space, off: float) -> Surface:
@@ -68,7 +69,7 @@ def planted(rng: np.random.Generator, place: Space, off: float) -> Surface:
     wake = tokens * rng.uniform(0.01, 0.1) if rng.random() < 0.7 else 1.0
     noise = rng.uniform(0.005, 0.015)
     size, data = gain * math.exp(a * ln_n), gain * a / b * tokens**b
-    return Surface(rng.uniform(1.2, 2.2), size, a, data, b, wake, 5.0, noise)
+    return Surface(rng.uniform(1.2, 2.2), size, a, data, b, wake, UNIGRAM, noise)
 
 
 def oracle(place: Space, surface: Surface) -> float:

@@ -87,6 +87,7 @@ class PlantedWorld:
                 "loss": value,
                 "loss_se": 0.003 * value,
                 "seed": seed,
+                "unigram_entropy": surface.unigram,
             }
             for c, value in zip(flops.tolist(), loss.tolist(), strict=True)
         ]

@@ -10,10 +10,12 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 
 from difflaw.law.table import read_table
+from difflaw.law.table.early_stopping import overtrained
 from difflaw.training.run_directory import RunDirectory
 
 
@@ -219,6 +221,7 @@ def test_empty_and_binary_corpora(cache, tmp_path, write_ladder) -> None:
 def test_a_data_limited_ladder(tmp_path, cache, small) -> None:
     """Every cell trains on its own number of different tokens, and table, dry run and status say so."""
     page = {**small, "families": ["autoregressive"], "unique_tokens": [1_600, 6_400], "max_epochs": 20}
+    page["horizons"] = [1_600, 3_200, 6_400, 12_800, 25_600]
     (tmp_path / "ladder.yaml").write_text(yaml.safe_dump(page))
     plan = difflaw("ladder", "run", tmp_path / "ladder.yaml", "--dry-run", cache=cache).stderr
     assert "unique" in plan
@@ -229,3 +232,17 @@ def test_a_data_limited_ladder(tmp_path, cache, small) -> None:
     assert (rows["epochs"] == rows["tokens"] / rows["unique_tokens"]).all()
     assert rows["epochs"].max() == 16
     assert "6,400" in difflaw("ladder", "status", tmp_path / "out", cache=cache).stdout
+
+
+def test_a_run_that_learns_its_text_by_heart_has_not_diverged(tmp_path, cache, small) -> None:
+    """Its bound on other text ends above the start, its rows stay, and the law leaves out those past the turn."""
+    page = {**small, "families": ["autoregressive", "masked"], "unique_tokens": [128], "max_epochs": 400}
+    page |= {"rungs": [{"width": 32, "depth": 1}], "horizons": [640, 25_600], "batch": 32, "warmup": 5}
+    (tmp_path / "ladder.yaml").write_text(yaml.safe_dump(page))
+    done = difflaw("ladder", "run", tmp_path / "ladder.yaml", "-o", tmp_path / "out", "--json", cache=cache)
+    found = json.loads(done.stdout)
+    assert {cell["status"] for cell in found["cells"]} == {"done"}
+    rows = read_table(tmp_path / "out" / "table.csv").frame
+    own = rows[rows["family"] == "autoregressive"]
+    assert own["loss"].max() > 2.5 > np.log(12) > own["loss"].min()  # of 12 symbols and specials, at first all alike
+    assert overtrained(own).any()

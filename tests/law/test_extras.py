@@ -101,3 +101,9 @@ def _numbers(value) -> list[float]:
     if isinstance(value, list):
         return [n for item in value for n in _numbers(item)]
     return [float(value)] if isinstance(value, int | float) and not isinstance(value, bool) else []
+
+
+def test_repeats_without_fewer_repeats_to_learn_from_are_named() -> None:
+    """Every row is seen about as often, so none is left for the forecast that chooses the form."""
+    found = fitted(two_families().assign(epochs=10.0))
+    assert not found.repeated_data or all(law.most_epochs == 10 for law in found.repeated_data.values())

@@ -106,7 +106,7 @@ def status(folder: Folder, json_: Json = False) -> None:
         loss = f"{cell.loss:.4f} ± {cell.loss_se:.4f}" if cell.loss is not None and cell.loss_se is not None else ""
         share = f"{cell.step / max(cell.steps, 1):.0%}"
         left = "" if cell.status != "running" else duration(cell.seconds_left)
-        unique = [f"{cell.unique_tokens:,}" if cell.unique_tokens else "all"] * limited
+        unique = ["all" if cell.unique_tokens is None else f"{cell.unique_tokens:,}"] * limited
         table.add_row(cell.name, *unique, cell.status, share, loss, duration(cell.seconds), left, cell.note)
     Console(width=None if sys.stdout.isatty() else 140).print(table)
     for line in state_lines(ladder.search_state()) if ladder.is_search else ():
@@ -170,8 +170,7 @@ def _show_plan(plan: Plan, cost: Estimate, store: TokenStore) -> None:
     from difflaw.formatting import duration
 
     table = Table(box=box.SIMPLE_HEAD)
-    limited = bool(plan.config.unique_tokens)
-    unique = ["unique"] * limited
+    unique = ["unique"] if plan.config.unique_tokens else []
     for heading in ("family", "rung", "params", "tokens", *unique, "epochs", "steps", "batch", "η", "FLOPs", "time"):
         table.add_column(heading, justify="left" if heading in ("family", "rung") else "right", no_wrap=True)
     for cell in plan.cells:

@@ -25,6 +25,9 @@ from difflaw.training.loop import Diverged, Execution, train
 from difflaw.training.run_directory import TOKENIZER, RunDirectory
 from difflaw.training.threads import threads_for, using_threads
 
+LAST_RECORDS, LEARNT = 8, 0.9
+"""Of the training bound, and the share of the start below which their mean shows that the network has learnt."""
+
 
 def build_family(config: RunConfig) -> Family:
     """The run's family with its conditioning, and the run's length where its training changes on the way.
@@ -136,8 +139,10 @@ def _train_and_judge(directory: RunDirectory, store: TokenStore, execution: Exec
     evaluations = directory.records("evaluation")
     start, last = evaluations[0], evaluations[-1]
     # Both see the same noise, so even a small step down counts; a network that died stays exactly at its start.
-    # Distillation gives bound away for fewer sampling steps.
+    # Distillation gives bound away for fewer sampling steps, and repeated text can be learnt by heart.
     worse = config.distillation is None and last["bound"] >= start["bound"]
+    if worse and batches.epochs(last["tokens"]) > 1 and learnt_by_heart(directory, start["bound"]):
+        worse = False
     return {
         "status": "diverged" if worse else "done",
         "note": f"final bound {last['bound']:.4g} is not below the start, {start['bound']:.4g}" if worse else "",
@@ -152,6 +157,15 @@ def _train_and_judge(directory: RunDirectory, store: TokenStore, execution: Exec
         "epochs": batches.epochs(last["tokens"]),
         "seconds": last.get("seconds", 0.0),
     }
+
+
+def learnt_by_heart(directory: RunDirectory, start: float) -> bool:
+    """Whether the training bound of a run has fallen well below the bound at the ``start``, whatever validation says.
+
+    So it has where a run overfits; one that died or diverged stays at its start on any text.
+    """
+    last = [record["bound"] for record in directory.records("train")[-LAST_RECORDS:]]
+    return bool(last) and sum(last) / len(last) < LEARNT * start
 
 
 def _micro_batch(config: RunConfig) -> int:

@@ -53,6 +53,7 @@ def table_rows(description: dict[str, Any], name: str, run: RunDirectory) -> lis
             "seed": cell["seed"],
             **repeated,
             "epochs": record["tokens"] / unique,
+            "unigram_entropy": data.get("unigram_entropy"),
             "status": status,
             "params_convention": config["params"],
             "flops_convention": config["flops"],

@@ -12,6 +12,7 @@ from difflaw.errors import InputError
 from difflaw.files import read_json, write_json
 from difflaw.law.answer import AHEAD
 from difflaw.law.checklist import Item, checklist
+from difflaw.law.crossover import Crossover, crossover_text, crossovers
 from difflaw.law.extras import Extras, extras_text, fit_extras
 from difflaw.law.fit import fit_laws
 from difflaw.law.odds import StandingsAt, standings, standings_text
@@ -47,6 +48,8 @@ class Laws(FittedFamilies):
     """Batch and rate, repeated data, the first paper's own procedure."""
     standings: tuple[StandingsAt, ...] = ()
     """Which family has the lowest loss, how likely, at the largest budget and ten times further."""
+    crossovers: tuple[Crossover, ...] = ()
+    """Where families pass each other on text that repeats, for every size of text."""
     checklist: tuple[Item, ...] = ()
     """What a reader must know before believing a law, or that it is not given."""
     options: Mapping[str, Any] = field(default_factory=dict)
@@ -177,16 +180,18 @@ def fit_table(
     if len(posts) > 1:
         largest = max(post.budgets[1] for post in posts.values())
         found = tuple(standings(posts, c) for c in (largest, AHEAD * largest))
+    crossed = crossovers(posts, table.frame)
     return Laws(
         **{f.name: getattr(families, f.name) for f in fields(families)},
         extras=extras,
         standings=found,
+        crossovers=crossed,
         checklist=checklist(table, families, about),
         options=options,
         source=_source(table, file),
         recipe=recipe,
         family_configs=family_configs or {},
-        reading=(*reading(families), *extras_text(extras), *_odds_text(found)),
+        reading=(*reading(families), *extras_text(extras), *_odds_text(found), *crossover_text(crossed)),
     )
 
 

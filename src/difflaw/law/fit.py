@@ -27,6 +27,8 @@ from difflaw.law.surface.hold_out import hold_out
 from difflaw.law.surface.minimum import MANY_ROWS
 from difflaw.law.table import Table
 from difflaw.law.table.curves import Curve, choose_budgets, curves_of
+from difflaw.law.table.early_stopping import early_stopping_text
+from difflaw.law.table.plateau import plateau_text
 from difflaw.law.table.read import row_names
 from difflaw.law.table.trim import surface_rows, thin_runs
 from difflaw.law.table.units import unit_warnings
@@ -305,7 +307,11 @@ def _table_warnings(table: Table, budgets: Sequence[float]) -> tuple[str, ...]:
     frame: Any = table.frame
     most = float(frame["epochs"].max()) if "epochs" in frame else 0.0
     if most > MANY_EPOCHS:
-        found.append(f"some rows repeat their data up to {most:.3g} times; the laws take every token as fresh")
+        found.append(
+            f"some rows repeat their data up to {most:.3g} times; minima of profiles take every token as fresh, and "
+            "best sizes and losses are given for fresh text"
+        )
+    found += [*early_stopping_text(frame), *plateau_text(frame)]
     if "seed" not in frame or frame.groupby("family")["seed"].nunique().max() < 2:
         found.append(
             "no cell was run with a second seed, so an error shared by all runs of a size (a mis-tuned rate) cannot be "

@@ -112,7 +112,7 @@ def fit_data_limited(
     for name, values in c.items():
         if len(values) != len(c["loss"]) or not (np.isfinite(values) & (values > 0)).all():
             raise InputError(f"data-limited law: column {name} must have a positive finite number in every row")
-    n, most = len(c["loss"]), float((c["tokens"] / c["unique"]).max())
+    n, most = len(c["loss"]), float((c["tokens"] / c["unique"]).max(initial=0.0))
     count = 6 if form == "saturating" else 9
     if n < count + 3:
         raise InputError(f"data-limited law: {n} rows cannot carry {count} parameters; give at least {count + 3}")

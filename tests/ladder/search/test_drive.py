@@ -27,7 +27,7 @@ def space(family: str = "masked", largest: float = 1e12, budgets: int = 5) -> Sp
     per_token = 6 * params + 6 * VOCABULARY * np.array([r.width for r in rungs])
     grid = tuple(largest * 2.0 ** (k - budgets + 1) for k in range(budgets + 3))
     names = tuple(f"{r.width}x{r.depth}" for r in rungs)
-    return Space(family, names, params, per_token, grid, budgets - 1, (2e4, 1e13), 0.97 * 5.0)
+    return Space(family, names, params, per_token, grid, budgets - 1, (2e4, 1e13), 0.9 * 5.0)
 
 
 def surface(place: Space, best: float, noise: float = 0.0, wake: float = 1.0) -> Surface:

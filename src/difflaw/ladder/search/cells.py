@@ -19,11 +19,10 @@ from difflaw.ladder.search.sight import Rows
 from difflaw.ladder.search.sizes import Space, shapes
 from difflaw.ladder.search.steps import Ask
 from difflaw.ladder.table import table_rows
+from difflaw.law.table.plateau import LEARNT
 
 SHORTEST = 2
 """A run has at least so many times its steps of warm-up."""
-AWAKE = 0.97
-"""Share of the entropy of single tokens below which a loss must be to say that more than frequencies was learnt."""
 BEYOND = 3
 """Budgets above the largest that are run where minima are missing."""
 USEFUL = 4
@@ -102,7 +101,7 @@ def _space(plan: SearchPlan, family: FamilyConfig, budgets: tuple[float, ...], n
         budgets=budgets,
         nominal=nominal,
         tokens=(float(shortest), config.max_epochs * chunks),
-        asleep=AWAKE * store.unigram_entropy if math.isfinite(store.unigram_entropy) else math.inf,
+        asleep=LEARNT * store.unigram_entropy if math.isfinite(store.unigram_entropy) else math.inf,
     )
 
 

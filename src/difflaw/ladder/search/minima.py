@@ -27,9 +27,11 @@ WINDOW = math.log(4.5)
 """Sizes within it count as near the minimum (`law.isoflop.profiles.WINDOW`)."""
 GAP = math.log(5.0)
 """Widest gap beside the best size."""
+WIDEST_ASLEEP = math.log(10.0)
+"""Widest gap between sizes where none has learnt anything: those that learn first span more."""
 SIZES = 4
 """Sizes near each minimum: three place it, the fourth measures the noise."""
-MOVES = 16
+MOVES = 24
 """Moves at one budget at most."""
 SLOPE, SLOPE_SD = 0.5, 0.2
 """ln N* against ln FLOPs before it is measured."""
@@ -122,8 +124,11 @@ def _move(space: Space, book: Book, sight: Sight, budget: int, reach: tuple[int,
     low, high = min(known), max(known)
     profile = sight.profiles[budget]
     if sight.asleep(budget):  # too few tokens, which smaller sizes mend; or far too small a size
-        found = _outwards(space, book, sight, budget, reach, low, -1, "nothing learnt")
-        return found if found[0] else _outwards(space, book, sight, budget, reach, high, +1, "nothing learnt")
+        for end, side in ((low, -1), (high, +1)):
+            found = _outwards(space, book, sight, budget, reach, end, side, "nothing learnt")
+            if found[0]:
+                return found
+        return _widest_gap(space, book, sight, budget)
     if best == low and low > reach[0]:
         return _outwards(space, book, sight, budget, reach, low, -1, "smallest size is best")
     if best == high and high < reach[1]:
@@ -162,6 +167,18 @@ def _outwards(
         asks = book.missing(budget, [size])
         if size != end and size not in sight.failed and asks:
             return asks, f"{why}: adding {space.names[size]}"
+    return (), ""
+
+
+def _widest_gap(space: Space, book: Book, sight: Sight, budget: int) -> tuple[tuple[Ask, ...], str]:
+    """The middle of the widest gap between sizes of which none has learnt; nothing where all gaps are narrow."""
+    known = sorted(sight.known(budget))
+    gaps = [(math.log(space.params[b] / space.params[a]), a, b) for a, b in zip(known, known[1:], strict=False)]
+    for gap, a, b in sorted(gaps, reverse=True):
+        middle = [i for i in range(a + 1, b) if i not in sight.failed]
+        if gap > WIDEST_ASLEEP and middle:
+            size = middle[len(middle) // 2]
+            return book.missing(budget, [size]), f"nothing learnt: adding {space.names[size]} between"
     return (), ""
 
 

@@ -35,6 +35,7 @@ ALIASES: dict[str, tuple[str, ...]] = {
         "datasettokens",
         "corpustokens",
     ),
+    "unigram_entropy": ("tokenentropy", "singletokenentropy"),
     "params_convention": (),
     "flops_convention": (),
 }

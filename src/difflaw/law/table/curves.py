@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from difflaw.law.table.early_stopping import early_stopped
 from difflaw.law.table.read import Table
 
 OVERRUN = math.log(1.02)
@@ -25,8 +26,9 @@ class Curve:
     run: str
     params: float
     flops_per_token: float
-    setting: tuple[float, float]
-    """(learning rate, batch in tokens), NaN replaced by -1 so that unknown equals unknown."""
+    setting: tuple[float, float, float]
+    """(learning rate, batch in tokens, different tokens where the run repeats them), -1 for NaN and for no repeats, so
+    that unknown equals unknown."""
     ln_flops: np.ndarray
     ln_loss: np.ndarray
     loss_se: np.ndarray
@@ -48,15 +50,20 @@ class Point:
 
 
 def curves_of(table: Table, family: str) -> tuple[Curve, ...]:
-    """Curves of a family's runs, sorted by size and name; repeated evaluations at one point are averaged."""
+    """Curves of a family's runs, sorted by size and name; repeated evaluations at one point are averaged.
+
+    Rows past early stopping are left out.
+    """
     every: Any = table.frame
-    frame = every[every["family"] == family]
+    frame = early_stopped(every[every["family"] == family])
     if not len(frame):
         return ()
     names, run = np.unique(frame["run"].to_numpy(str), return_inverse=True)
     order = np.argsort(run, kind="stable")
     columns = {c: _column(frame, c)[order] for c in ("params", "flops", "flops_per_token", "loss", "loss_se")}
-    settings = np.stack([_column(frame, c)[order] for c in ("lr", "batch_tokens")], 1)
+    settings = np.stack([_column(frame, c)[order] for c in ("lr", "batch_tokens", "unique_tokens")], 1)
+    repeats = _column(frame, "epochs")[order] > 1
+    settings[~repeats, 2] = math.nan
     edges = np.searchsorted(run[order], np.arange(len(names) + 1))
     curves = []
     for name, start, stop in zip(names, edges[:-1], edges[1:], strict=True):
@@ -68,7 +75,7 @@ def curves_of(table: Table, family: str) -> tuple[Curve, ...]:
                 run=str(name),
                 params=float(own["params"][0]),
                 flops_per_token=float(np.exp(np.mean(np.log(own["flops_per_token"])))),
-                setting=(_known(float(settings[stop - 1, 0])), _known(float(settings[stop - 1, 1]))),
+                setting=_setting(settings[start:stop]),
                 ln_flops=keys,
                 ln_loss=np.bincount(index, np.log(own["loss"])) / count,
                 loss_se=np.bincount(index, own["loss_se"]) / count,
@@ -84,10 +91,10 @@ def _column(frame: Any, name: str) -> np.ndarray:
 def points_at(curves: Sequence[Curve], budget: float) -> tuple[Point, ...]:
     """Loss of every size that has a run covering ``budget`` FLOPs, smallest size first; ``curves`` sorted by size.
 
-    Runs of one size with equal learning rate and batch (other seeds) are averaged; among settings the lowest is
+    Runs of one size with equal learning rate, batch and text (other seeds) are averaged; among settings the lowest is
     taken, which is biased low by the noise of the runs (the caller warns, see `winners_bias`).
     """
-    by_size: dict[float, dict[tuple[float, float], list[tuple[Curve, float, float, float]]]] = {}
+    by_size: dict[float, dict[tuple[float, float, float], list[tuple[Curve, float, float, float]]]] = {}
     for curve in curves:
         read = read_curve(curve, budget)
         if read is None:
@@ -108,7 +115,7 @@ def points_at(curves: Sequence[Curve], budget: float) -> tuple[Point, ...]:
                 flops_per_token=float(np.exp(np.mean([math.log(item[0].flops_per_token) for item in best]))),
                 ln_loss=float(np.mean([item[1] for item in best])),
                 loss_se=float(np.mean([item[2] for item in best])),
-                settings=len(settings),
+                settings=len({setting[:2] for setting in settings}),
                 gap=max(item[3] for item in best),
             )
         )
@@ -189,6 +196,13 @@ def _spread(table: Table) -> tuple[float, ...]:
     if not low < high:
         return ()
     return tuple(float(v) for v in np.exp(np.linspace(low, high, 5)))
+
+
+def _setting(rows: np.ndarray) -> tuple[float, float, float]:
+    """Rate and batch of a run's last row, and its text (to six digits) if any row repeats it."""
+    rate, batch = rows[-1, :2]
+    text = rows[~np.isnan(rows[:, 2]), 2]
+    return _known(float(rate)), _known(float(batch)), float(f"{text[-1]:.6g}") if len(text) else -1.0
 
 
 def _known(value: float) -> float:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 REQUIRED = ("params", "tokens", "loss", "flops")
-POSITIVE_OPTIONAL = ("flops_per_token", "budget", "unique_tokens")
+POSITIVE_OPTIONAL = ("flops_per_token", "budget", "unique_tokens", "unigram_entropy")
 NUMERIC_OPTIONAL = ("loss_se", "batch_tokens", "lr", "width", "depth", "epochs")
 SORTED_BY = ("family", "params", "run", "tokens", "flops", "loss", "lr", "batch_tokens", "budget", "loss_se")
 SORTED_BY += ("epochs", "unique_tokens")

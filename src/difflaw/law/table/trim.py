@@ -1,4 +1,4 @@
-"""Which rows a surface is fitted to: not the first steps of a run, only those near the frontier, not too many."""
+"""Which rows a surface is fitted to: neither the first steps of a run nor its overtrained end, and not too many."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ import numpy as np
 
 from difflaw.law.results import PowerLaw
 from difflaw.law.surface.minimum import MANY_ROWS
+from difflaw.law.table.early_stopping import early_stopped
+from difflaw.law.table.plateau import on_plateau
 from difflaw.law.table.read import Table
 
 MOST_RUNS = 2_000
@@ -29,7 +31,8 @@ def surface_rows(
 
     Early in training the loss still falls from ln V and the additive form does not hold. A run with several rows
     therefore keeps those at or past the smallest budget (2 % slack: its tokens there are C/M); where no budget is
-    known, those past ``min_tokens_fraction`` of its last tokens. Runs with a single row are always kept.
+    known, those past ``min_tokens_fraction`` of its last tokens. Runs with a single row are always kept. Rows past
+    early stopping (`early_stopping.overtrained`) go first.
 
     Args:
         frame: canonical rows of one family, a pandas DataFrame; the result is one too.
@@ -39,13 +42,14 @@ def surface_rows(
         within: keep rows whose size is within this factor of N* at the row's own FLOPs; wide tables break the form
             (public tables moved the exponent from .50 to .31), None keeps all.
     """
+    frame = early_stopped(frame)
     last = frame.groupby("run")["tokens"].transform("max").to_numpy(float)
     several = frame.groupby("run")["tokens"].transform("size").to_numpy(int) > 1
     if len(budgets):
         late = frame["flops"].to_numpy(float) >= 0.98 * min(budgets)
     else:
         late = frame["tokens"].to_numpy(float) >= min_tokens_fraction * last
-    keep = late | ~several
+    keep = (late | ~several) & ~on_plateau(frame)
     if within is not None and params_law is not None:
         best = np.array([params_law(c) for c in frame["flops"]])
         keep &= np.abs(np.log(frame["params"].to_numpy(float) / best)) <= math.log(within)
