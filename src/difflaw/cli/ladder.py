@@ -180,7 +180,7 @@ def _show_plan(plan: Plan, cost: Estimate, store: TokenStore) -> None:
             f"{run.model.width}x{run.model.layers}",
             f"{cell.params:,}",
             f"{cell.tokens:,}",
-            *([f"{run.unique_tokens:,}"] if limited else []),
+            *([f"{run.unique_tokens:,}"] if run.unique_tokens else []),
             f"{cell.epochs:.2f}",
             f"{run.steps:,}",
             f"{run.tokens_per_step:,}",

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Generator
+from itertools import pairwise
 
 import numpy as np
 
@@ -173,7 +174,7 @@ def _outwards(
 def _widest_gap(space: Space, book: Book, sight: Sight, budget: int) -> tuple[tuple[Ask, ...], str]:
     """The middle of the widest gap between sizes of which none has learnt; nothing where all gaps are narrow."""
     known = sorted(sight.known(budget))
-    gaps = [(math.log(space.params[b] / space.params[a]), a, b) for a, b in zip(known, known[1:], strict=False)]
+    gaps = [(math.log(space.params[b] / space.params[a]), a, b) for a, b in pairwise(known)]
     for gap, a, b in sorted(gaps, reverse=True):
         middle = [i for i in range(a + 1, b) if i not in sight.failed]
         if gap > WIDEST_ASLEEP and middle:
