@@ -13,6 +13,9 @@ CONDITION_WIDTH = 128
 SINUSOIDS = 256
 """Sines and cosines of σ that adaLN's condition starts from."""
 
+LARGEST_CAP = 60.0
+"""Soft cap up to which exp(±cap), and the sum of a million of them, is a normal number in float32."""
+
 
 class ModelConfig(BaseModel):
     """The transformer of 2512.10858; defaults are the published ones, field by field."""
@@ -57,6 +60,12 @@ class ModelConfig(BaseModel):
     def head_dim(self) -> int:
         """Width of one attention head."""
         return self.width // self.heads
+
+    @property
+    def fuses(self) -> bool:
+        """Whether its layers are what `model.fused_attention` and `model.fused_feed_forward` do: the published ones."""
+        published = self.qk_norm and self.sink and self.mlp_bias and self.weight_scaling == 1.0
+        return published and not self.adaln and self.soft_cap <= LARGEST_CAP
 
     @property
     def inner_width(self) -> int:

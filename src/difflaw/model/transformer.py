@@ -16,7 +16,10 @@ from torch.nn import functional as F
 
 from difflaw.model.attention import capped_softmax, key_mask
 from difflaw.model.cache import KeyValueCache
+from difflaw.model.columns import normed_columns, to_columns
 from difflaw.model.config import CONDITION_WIDTH, SINUSOIDS, ModelConfig
+from difflaw.model.fused_attention import AttentionWeights, Surroundings, fused_attention, surroundings
+from difflaw.model.fused_feed_forward import FeedForwardWeights, fused_feed_forward
 from difflaw.model.soft import SoftTokens
 
 
@@ -244,6 +247,18 @@ class TransformerLayer(nn.Module):
         h_BLD = torch.add(h_BLD, inner, alpha=self.residual)
         return torch.add(h_BLD, self.mlp(self.mlp_layernorm(h_BLD)), alpha=self.residual)
 
+    def on_columns(self, h: Tensor, around: Surroundings) -> Tensor:
+        """(D, B·L) → (D, B·L): the same layer as two functions of columns, where `ModelConfig.fuses`."""
+        mine, mlp = self.self_attn, self.mlp
+        weights = AttentionWeights(
+            *(self.attn_layernorm.weight, mine.q_proj.weight, mine.k_proj.weight, mine.v_proj.weight),
+            *(mine.q_norm.weight, mine.k_norm.weight, mine.k_bias, mine.v_bias, mine.o_proj.weight),
+        )
+        h = fused_attention(h, around, weights, self.residual, self.attn_layernorm.eps, mine.cap)
+        up, down = mlp.up_proj, mlp.down_proj
+        inner = FeedForwardWeights(self.mlp_layernorm.weight, up.weight, up.bias, down.weight, down.bias)
+        return fused_feed_forward(h, inner, self.residual, self.mlp_layernorm.eps)
+
     def remember(
         self, h_BLD: Tensor, cos: Tensor, sin: Tensor, condition: Tensor | None, cache: KeyValueCache, layer: int
     ) -> None:
@@ -275,8 +290,8 @@ class Transformer(nn.Module):
         if config.tied:
             self.lm_head.weight = self.model.embed_tokens.weight
         cos, sin = rotary_table(torch.arange(config.context), config.head_dim, config.rope_theta)
-        self.register_buffer("cos", cos, persistent=False)
-        self.register_buffer("sin", sin, persistent=False)
+        for name, table in (("cos", cos), ("sin", sin)):  # along positions, as the fused layers read them
+            self.register_buffer(name, table.t().contiguous().t(), persistent=False)
 
     @property
     def output_scale(self) -> float:
@@ -350,6 +365,8 @@ class Transformer(nn.Module):
         only_remember: bool = False,
     ) -> Tensor:
         """All layers and the last norm, on what `inputs` gives: the part of a pass that is worth compiling."""
+        if cache is None and condition is None and self._fuses(h_BLD):
+            return self._fused_states(h_BLD, cos, sin, mask)
         last = len(self.model.layers) - 1
         for index, layer in enumerate(self.model.layers):
             if only_remember and cache is not None and index == last:
@@ -360,6 +377,23 @@ class Transformer(nn.Module):
         if self.model.adaln is None:
             return h_BLD
         return modulate(h_BLD, *self.model.adaln(condition).chunk(2, -1))
+
+    def _fuses(self, h_BLD: Tensor) -> bool:
+        """Whether the fused layers can do it: eager steps of the published network on a processor, no reduced type."""
+        return (
+            h_BLD.device.type == "cpu"
+            and h_BLD.dtype == self.model.norm.weight.dtype
+            and not torch.is_autocast_enabled("cpu")
+            and not torch.compiler.is_compiling()
+            and self.config.fuses
+        )
+
+    def _fused_states(self, h_BLD: Tensor, cos: Tensor, sin: Tensor, mask: Tensor | None) -> Tensor:
+        rows, length, width = h_BLD.shape
+        around, h = surroundings(rows, length, cos, sin, mask), to_columns(h_BLD)
+        for layer in self.model.layers:
+            h = layer.on_columns(h, around)  # type: ignore[operator]
+        return normed_columns(h, self.model.norm.weight, self.config.norm_eps).t().view(rows, length, width)
 
     def new_cache(self, rows: int, capacity: int) -> KeyValueCache:
         """An empty cache for ``rows`` sequences and at first ``capacity`` tokens; it holds the sink, if any."""
