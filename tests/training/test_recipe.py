@@ -85,6 +85,5 @@ def test_spread_runs_are_built_so_and_old_ones_keep_their_names(cache) -> None:
     for run, rule in ((old, "independent"), (new, "spread")):
         assert build_family(run).conditioning.noise_levels == rule
         assert RunConfig.model_validate(json.loads(run.canonical())) == run
-    assert differences(
-        {**validate({**RUN, "noise_levels": "spread"}, TrainConfig, "here").written()}, json.loads(old.canonical())
-    ) == ["noise_levels: spread planned, independent run"]
+    planned = validate({**RUN, "noise_levels": "spread"}, TrainConfig, "here").written()
+    assert differences(planned, json.loads(old.canonical())) == ["noise_levels: spread planned, independent run"]
