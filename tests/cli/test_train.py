@@ -44,22 +44,6 @@ def test_one_run_and_again(difflaw, tmp_path) -> None:
     )
 
 
-def test_an_old_run_is_continued_as_what_it_was(difflaw, tmp_path) -> None:
-    """Its config.json has no noise_levels: what was the only way then."""
-    (tmp_path / "old.yaml").write_text(yaml.safe_dump({**RUN, "noise_levels": "independent"}))
-    (tmp_path / "run.yaml").write_text(yaml.safe_dump(RUN))
-    first = difflaw("train", tmp_path / "old.yaml", "-o", tmp_path / "out", "--json")
-    assert "noise_levels" not in json.loads((tmp_path / "out/config.json").read_text())
-    summary = (tmp_path / "out/summary.json").read_text()
-    again = difflaw("train", tmp_path / "run.yaml", "-o", tmp_path / "out")
-    assert again.code == 0, again.err
-    assert (tmp_path / "out/summary.json").read_text() == summary
-    assert "noise_levels: independent, as what lies in" in again.err
-    new = difflaw("train", tmp_path / "run.yaml", "-o", tmp_path / "new", "--json")
-    assert json.loads(new.out)["bound"] != json.loads(first.out)["bound"]
-    assert json.loads((tmp_path / "new/config.json").read_text())["noise_levels"] == "spread"
-
-
 def test_refusals(difflaw, tmp_path) -> None:
     path = tmp_path / "run.yaml"
     for changes, word in (

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
-from difflaw.api.ladders import prepare_ladder
 from difflaw.data.store import prepare
 from difflaw.errors import InputError
 from difflaw.files import write_json
@@ -127,43 +124,18 @@ def test_a_ladder_older_than_a_key_of_the_page(write_ladder, cache, tmp_path) ->
         ladder.create(plan_of(write_ladder(z_loss=1e-4), cache))
 
 
-ONE: dict[str, Any] = {"families": ["masked"], "rungs": [{"width": 8, "depth": 1}]}
-
-
-@pytest.fixture
-def old_folder(write_ladder, cache, tmp_path):
-    """A ladder from before there was the key ``noise_levels``."""
-    ladder = LadderDirectory(tmp_path / "out")
-    ladder.create(plan_of(write_ladder(**ONE, noise_levels="independent"), cache))
+def test_a_ladder_from_before_noise_levels_is_continued_as_what_it_was(write_ladder, cache, tmp_path) -> None:
+    plan, ladder = plan_of(write_ladder(), cache), LadderDirectory(tmp_path / "out")
+    ladder.create(plan)
     page = ladder.description()
     del page["config"]["noise_levels"]
     write_json(ladder.path / "ladder.json", page)
-    return ladder.path
-
-
-def test_an_old_folder_is_continued_as_what_it_was(write_ladder, cache, old_folder) -> None:
-    said: list[str] = []
-    for _ in range(2):  # the second time the folder has the key
-        names = set(LadderDirectory(old_folder).description()["cells"])
-        prepared = prepare_ladder(write_ladder(**ONE), old_folder, workers=1, cache=cache, say=said.append)
-        assert {cell.run.name for cell in prepared.plan.cells} == names
-        assert {cell.run.noise_levels for cell in prepared.plan.cells} == {"independent"}
-        LadderDirectory(old_folder).create(prepared.plan)
-        assert any("noise_levels: independent, as what lies in" in line for line in said)
-        said.clear()
-    begun = prepare_ladder(write_ladder(**ONE), old_folder.with_name("new"), workers=1, cache=cache, say=said.append)
-    assert {cell.run.noise_levels for cell in begun.plan.cells} == {"spread"}
-    assert not any("noise_levels" in line for line in said)
-
-
-def test_an_old_folder_is_no_other_ladder(write_ladder, cache, old_folder) -> None:
-    """Asked for by name, or planned without the folder: refused with the key to set."""
-    asked = prepare_ladder(write_ladder(**ONE, noise_levels="spread"), old_folder, workers=1, cache=cache).plan
-    for plan in (asked, plan_of(write_ladder(**ONE), cache)):
-        with pytest.raises(InputError, match=r"noise_levels differ.*--set noise_levels=independent.*--extend"):
-            LadderDirectory(old_folder).create(plan)
-    LadderDirectory(old_folder).create(asked, extend=True)
-    assert len(LadderDirectory(old_folder).cells()) == 2
+    spread = plan_of(write_ladder(noise_levels="spread"), cache)
+    with pytest.raises(InputError, match=r"noise_levels differ.*--extend"):
+        ladder.create(spread)
+    ladder.create(plan)
+    assert set(ladder.description()["cells"]) == {cell.run.name for cell in plan.cells}
+    assert not {cell.run.name for cell in spread.cells} & {cell.run.name for cell in plan.cells}
 
 
 def test_z_loss_names_a_run_only_where_there_is_one(write_ladder, cache) -> None:

@@ -27,7 +27,6 @@ def run(folder, p, bound, **changes):
         "model": {"vocab_size": 131_072, "layers": p.layers, "width": p.width, "context": 2048},
         "batch_sequences": p.batch_sequences,
         "optimizer": {"lr": float(f"{p.lr:.4g}")},
-        "noise_levels": "spread",
     }
     config["model"] |= changes
     (folder / "config.json").write_text(json.dumps(config))

@@ -18,7 +18,15 @@ from difflaw.training.recipe import Recipe
 from difflaw.training.run_directory import RunDirectory
 from difflaw.yaml_config import load
 
-RECIPE = {"conditioning": "intended", "cooldown": 0.1, "optimizer": "muon", "batch": 1024, "lr": 0.05, "warmup": 30}
+RECIPE = {
+    "conditioning": "intended",
+    "cooldown": 0.1,
+    "optimizer": "muon",
+    "batch": 1024,
+    "lr": 0.05,
+    "warmup": 30,
+    "noise_levels": "spread",
+}
 OWN = {"label": "noisy", "name": "esolm", "options": {"alpha_0": 0.3}}
 
 
@@ -77,20 +85,6 @@ def test_every_key_of_the_recipe_is_compared(laws, tmp_path) -> None:
         found = _finished(config, tmp_path / f"run-{len(overrides)}-{named}", tmp_path / "cache")
         differences = score(tmp_path / "plan.json", found).differences
         assert (named is None and not differences) or any(named in line for line in differences), (named, differences)
-
-
-def test_a_law_from_before_the_key_is_planned_as_its_runs_were(laws, tmp_path) -> None:
-    """Its recipe has no noise_levels; one that never had a recipe, and a publication's, take today's default."""
-    raw = json.loads(Path(laws.path).read_text())
-    del raw["recipe"]["noise_levels"]
-    (tmp_path / "laws.json").write_text(json.dumps(raw))
-    (tmp_path / "bare.json").write_text(json.dumps({**raw, "recipe": None}))
-    for law, rule in ((tmp_path / "laws.json", "independent"), (tmp_path / "bare.json", "spread"), (None, "spread")):
-        source = "published:gidd" if law is None else Laws.read(law)
-        chosen = difflaw.plan(source, flops=1e20 if law is None else 3e11)[0]
-        assert chosen.recipe["noise_levels"] == rule
-        write_train_config(tmp_path / "run.yaml", chosen, "my/texts")
-        assert load(tmp_path / "run.yaml", TrainConfig).noise_levels == rule
 
 
 def test_ladders_and_runs_have_the_same_defaults() -> None:

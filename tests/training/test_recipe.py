@@ -45,7 +45,7 @@ def test_a_single_run_is_the_ladders_cell(cache, changes) -> None:
         {},
         {"batch": 512, "lr": [0.1, 0.2], "conditioning": "as-run", "cooldown": 0.1, "model": {"soft_cap": 20.0}},
         {"lr": {"law": "paper", "factors": [0.5, 2.0]}, "conditioning": {"prompt_probability": 0.3}},
-        {"noise_levels": "independent"},
+        {"noise_levels": "spread"},
     ],
 )
 def test_written_and_read_back(raw) -> None:
@@ -63,7 +63,7 @@ def test_written_and_read_back(raw) -> None:
         ({"weight_decay": 0.1}, "optimizer: weight_decay: 0.0 planned, 0.1 run"),
         ({"z_loss": 1e-4}, "z_loss: 0.0 planned, 0.0001 run"),
         ({"warmup": 0.5}, "optimizer: warmup_steps: 2 planned, 20 run"),
-        ({"noise_levels": "independent"}, "noise_levels: spread planned, independent run"),
+        ({"noise_levels": "spread"}, "noise_levels: independent planned, spread run"),
     ],
 )
 def test_differences_are_named(cache, changes, named) -> None:
@@ -74,21 +74,16 @@ def test_differences_are_named(cache, changes, named) -> None:
     assert (named is None and found == []) or named in found
 
 
-def test_a_plan_without_the_key_planned_what_was_done_before_it(cache) -> None:
-    planned = validate(RUN, TrainConfig, "here").written()
-    del planned["noise_levels"]
-    for rule, found in (("independent", []), ("spread", ["noise_levels: independent planned, spread run"])):
-        made = validate({**RUN, "noise_levels": rule}, TrainConfig, "here")
-        run = plan_single(made, prepare(made.data, cache)).run
-        assert differences(planned, json.loads(run.canonical())) == found
-
-
-def test_new_runs_are_spread_and_old_ones_keep_their_names(cache) -> None:
-    new, old = ({**RUN, **more} for more in ({}, {"noise_levels": "independent"}))
-    store = prepare(validate(new, TrainConfig, "here").data, cache)
-    new, old = (plan_single(validate(raw, TrainConfig, "here"), store).run for raw in (new, old))
-    assert json.loads(new.canonical())["noise_levels"] == "spread"
+def test_spread_runs_are_built_so_and_old_ones_keep_their_names(cache) -> None:
+    store = prepare(validate(RUN, TrainConfig, "here").data, cache)
+    old, new = (
+        plan_single(validate({**RUN, **more}, TrainConfig, "here"), store).run
+        for more in ({}, {"noise_levels": "spread"})
+    )
     assert "noise_levels" not in json.loads(old.canonical())
-    assert build_family(new).conditioning.noise_levels == "spread"
-    assert build_family(old).conditioning.noise_levels == "independent"
-    assert RunConfig.model_validate(json.loads(old.canonical())) == old
+    assert json.loads(new.canonical())["noise_levels"] == "spread"
+    for run, rule in ((old, "independent"), (new, "spread")):
+        assert build_family(run).conditioning.noise_levels == rule
+        assert RunConfig.model_validate(json.loads(run.canonical())) == run
+    planned = validate({**RUN, "noise_levels": "spread"}, TrainConfig, "here").written()
+    assert differences(planned, json.loads(old.canonical())) == ["noise_levels: spread planned, independent run"]

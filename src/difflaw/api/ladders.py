@@ -24,7 +24,6 @@ from difflaw.ladder.table import ladder_table
 from difflaw.law.document import Laws
 from difflaw.report.ladder_report import LadderReport, fit_ladder, write_ladder_report
 from difflaw.training.engine import Compile
-from difflaw.training.recipe import as_begun
 from difflaw.yaml_config import read_config
 
 if TYPE_CHECKING:
@@ -108,19 +107,14 @@ class PreparedSearch:
 
 def prepare_ladder(
     config: LadderConfig | Mapping[str, Any] | str | Path,
-    output: str | Path | None = None,
     *,
     overrides: Sequence[str] = (),
     workers: int | None = None,
     cache: Path | None = None,
     say: Say = lambda line: None,
 ) -> PreparedLadder | PreparedSearch:
-    """Read the config, prepare its data, plan every cell and price it (``--dry-run``); InputError as `run_ladder`.
-
-    A ladder that lies in ``output`` already is planned as it was begun, where the config leaves that open.
-    """
+    """Read the config, prepare its data, plan every cell and price it (``--dry-run``); InputError as `run_ladder`."""
     settings = read_config(config, LadderConfig, overrides)
-    settings = as_begun(settings, settings.folder(output) / "ladder.json", "config", say)
     store = prepare(settings.data, cache_folder(cache), say)
     if settings.search is not None:
         search = plan_search(settings, store)
@@ -177,8 +171,8 @@ def run_ladder(
     """
     prepared = config
     if not isinstance(prepared, PreparedLadder | PreparedSearch):
-        prepared = prepare_ladder(prepared, output, overrides=overrides, workers=workers, cache=cache, say=say)
-    directory = LadderDirectory(prepared.config.folder(output))
+        prepared = prepare_ladder(prepared, overrides=overrides, workers=workers, cache=cache, say=say)
+    directory = LadderDirectory(Path(output) if output is not None else Path("runs") / prepared.config.name)
     plan = prepared.plan
     directory.create(plan if isinstance(plan, Plan) else Plan(plan.config, (), data=prepared.store.summary()), extend)
     if retry_failed:

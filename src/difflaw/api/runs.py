@@ -16,7 +16,6 @@ from difflaw.ladder.plan import Cell
 from difflaw.ladder.single import TrainConfig, plan_single
 from difflaw.training.engine import Compile, default_device
 from difflaw.training.loop import Execution
-from difflaw.training.recipe import as_begun
 from difflaw.training.run_directory import RunDirectory
 from difflaw.training.threads import using_threads
 from difflaw.yaml_config import read_config
@@ -66,18 +65,13 @@ class PreparedRun:
 
 def prepare_run(
     config: TrainConfig | Mapping[str, Any] | str | Path,
-    output: str | Path | None = None,
     *,
     overrides: Sequence[str] = (),
     cache: Path | None = None,
     say: Say = lambda line: None,
 ) -> PreparedRun:
-    """Read the config, prepare its data, plan the run; InputError as `train`.
-
-    A run that lies in ``output`` already is planned as it was begun, where the config leaves that open.
-    """
+    """Read the config, prepare its data, plan the run; InputError as `train`."""
     settings = read_config(config, TrainConfig, overrides)
-    settings = as_begun(settings, settings.folder(output) / "config.json", None, say)
     store = prepare(settings.data, cache_folder(cache), say)
     return PreparedRun(settings, plan_single(settings, store), store)
 
@@ -115,9 +109,9 @@ def train(
     """
     prepared = config
     if not isinstance(prepared, PreparedRun):
-        prepared = prepare_run(prepared, output, overrides=overrides, cache=cache, say=say)
+        prepared = prepare_run(prepared, overrides=overrides, cache=cache, say=say)
     cell = prepared.cell
-    directory = RunDirectory(prepared.config.folder(output))
+    directory = RunDirectory(Path(output) if output is not None else Path("runs") / prepared.config.name)
     directory.create(cell.run)
     execution = Execution(device=default_device(), threads=threads)
     with watch(directory):

@@ -58,7 +58,7 @@ def run(
     from difflaw.cli.progress import LadderProgress
 
     started, say = time.monotonic(), speaker(json_)
-    prepared = prepare_ladder(file, output, overrides=set_ or [], workers=workers, cache=cache, say=say)
+    prepared = prepare_ladder(file, overrides=set_ or [], workers=workers, cache=cache, say=say)
     if not json_:
         _show(prepared)
     if dry_run:

@@ -27,7 +27,7 @@ def train(
     from difflaw.cli.progress import watch_run
 
     say = speaker(json_)
-    prepared = prepare_run(config, output, overrides=set_ or [], cache=cache, say=say)
+    prepared = prepare_run(config, overrides=set_ or [], cache=cache, say=say)
     settings, cell = prepared.config, prepared.cell
     say(
         f"{cell.run.name}: {cell.params:,} parameters ({settings.params}), {cell.tokens:,} tokens "

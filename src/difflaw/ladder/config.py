@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
@@ -138,10 +137,6 @@ class CommonConfig(Recipe):
         if value not in known:
             raise ValueError(f"unknown convention {value!r}: use one of {', '.join(known)}")
         return value
-
-    def folder(self, output: str | Path | None) -> Path:
-        """Where its results lie: ``output``, or runs/NAME."""
-        return Path(output) if output is not None else Path("runs") / self.name
 
 
 class LadderConfig(CommonConfig):

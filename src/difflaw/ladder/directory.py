@@ -17,7 +17,6 @@ from difflaw.errors import InputError
 from difflaw.files import read_json, room_on_disk, write_json
 from difflaw.ladder.config import LadderConfig
 from difflaw.ladder.plan import Cell, Plan
-from difflaw.training.recipe import BEFORE
 from difflaw.training.run_directory import RunDirectory
 from difflaw.version import __version__
 
@@ -52,18 +51,17 @@ class LadderDirectory:
         config = plan.config.model_dump(mode="json")
         if target.exists():
             old = read_json(target)
-            # a key younger than the folder had its default then, or what BEFORE says
-            then = {key: field.default for key, field in LadderConfig.model_fields.items()} | BEFORE
-            stored = then | old.get("config", {})
-            changed = [key for key in config if stored[key] != config[key]]
+            # a key younger than the folder had its default then
+            fields, stored = LadderConfig.model_fields, old.get("config", {})
+            changed = [key for key in config if stored.get(key, fields[key].default) != config[key]]
             if old.get("data", {}).get("key") != plan.data.get("key"):
                 changed.append("data (its content)")
             fixed = set(changed) - MAY_GROW if config["search"] else set(changed) & ALWAYS_FIXED
             if changed and (fixed or not extend):
-                kept = [f"--set {key}={stored[key]}" for key in ("precision", *BEFORE) if key in changed]
+                kept = stored.get("precision")
                 raise InputError(
                     f"{self.path}: holds another ladder ({', '.join(changed)} differ); choose another --output"
-                    + (f", or keep its own with {' '.join(kept)}" if kept else "")
+                    + (f", or keep its own with --set precision={kept}" if "precision" in changed else "")
                     + ("" if fixed else ", or add to it with --extend")
                 )
         elif self.path.exists() and any(p for p in self.path.iterdir() if not p.name.startswith(".")):

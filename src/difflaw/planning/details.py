@@ -16,7 +16,6 @@ from difflaw.planning.predict import Forecast
 from difflaw.planning.problem import Problem
 from difflaw.planning.run_plan import Alternative, RunPlan
 from difflaw.planning.shapes import Shape, Sized, near
-from difflaw.training.recipe import BEFORE, Recipe
 
 
 def complete(problem: Problem, sized: Sized, tokens: float) -> RunPlan:
@@ -78,7 +77,7 @@ def complete(problem: Problem, sized: Sized, tokens: float) -> RunPlan:
         inference_flops=m * problem.inference,
         bound=law.bound,
         tokenizer=law.tokenizer,
-        recipe={key: Recipe.model_fields[key].default for key in BEFORE} | dict(law.recipe),
+        recipe=law.recipe,
         family_config=law.family_config,
         alternatives=_alternatives(problem, sized, flops),
         derived=(*derived, *rule),

@@ -27,7 +27,6 @@ from difflaw.planning.published_forecasts import (
     repeats_for,
     size_of_form,
 )
-from difflaw.training.recipe import BEFORE
 
 HARDLY = 1e-4
 """Curvature in ln B or ln eta below which the loss does not depend on it, and the fitted laws of both are not used."""
@@ -209,7 +208,7 @@ def _with_recipe(forecast: Forecast, laws: Laws) -> Forecast:
     if recipe is None:
         note = "how the table's runs were trained is not stated: the plan takes difflaw's defaults"
         return replace(forecast, notes=(*forecast.notes, note))
-    rest = BEFORE | {key: value for key, value in recipe.items() if key not in ("batch", "lr")}
+    rest = {key: value for key, value in recipe.items() if key not in ("batch", "lr")}
     fixed: dict[str, HyperLaw | None] = {}
     for key, y in (("batch", "batch_tokens"), ("lr", "lr")):
         if isinstance(recipe.get(key), int | float):

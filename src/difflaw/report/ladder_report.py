@@ -87,7 +87,7 @@ def fit_ladder(ladder: LadderDirectory, rows: Any = None) -> Laws | None:
         return None
     description = ladder.description()
     config = description["config"]
-    recipe = Recipe.stored(config)
+    recipe = Recipe.model_validate({key: config[key] for key in Recipe.model_fields if key in config})
     try:
         return fit_table(
             table_from_frame(rows, source="the ladder's table"),

@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
-from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from difflaw.files import read_json
 from difflaw.model.config import AUXILIARY_RATE
 from difflaw.noise.conditioning import Conditioning
 from difflaw.noise.levels import NoiseLevels
 from difflaw.training.config import ConditioningConfig, OptimizerConfig
-
-BEFORE: dict[str, Any] = {"noise_levels": "independent"}
-"""Keys that came with another default than what runs had till then; a file without such a key means the value here."""
 
 
 class Section(BaseModel):
@@ -83,8 +78,8 @@ class Recipe(Section):
     """Of matrix products; auto: bfloat16 where the device has it and no model is narrower than 64."""
     z_loss: float = Field(default=0.0, ge=0)
     """Weight of (log Σ e^logit)² in the training loss, 0 in both papers; PaLM used 1e-4."""
-    noise_levels: NoiseLevels = "spread"
-    """How the times of training samples are drawn: spread evenly over consecutive samples, or independent."""
+    noise_levels: NoiseLevels = "independent"
+    """How the times of training samples are drawn: independently, or spread evenly over consecutive samples."""
     model: dict[str, Any] = {}
     """Overrides of the backbone's constants (`model.config.ModelConfig`), e.g. soft_cap."""
 
@@ -92,11 +87,6 @@ class Recipe(Section):
     def recipe(self) -> Recipe:
         """These keys alone, of whatever config file they are part of."""
         return Recipe(**{key: getattr(self, key) for key in Recipe.model_fields})
-
-    @classmethod
-    def stored(cls, values: Mapping[str, Any]) -> Recipe:
-        """The recipe in a stored config or plan of any age (`BEFORE`); keys that are no recipe's are passed over."""
-        return Recipe.model_validate(BEFORE | {key: values[key] for key in Recipe.model_fields if key in values})
 
     def written(self) -> dict[str, Any]:
         """The keys as a config file gives them, rules written short; reading them back gives the same recipe."""
@@ -146,34 +136,14 @@ def _steps(given: float, total: int) -> int:
     return round(given * total) if given < 1 else round(given)
 
 
-R = TypeVar("R", bound=Recipe)
-
-
-def as_begun(config: R, stored: Path, section: str | None, say: Callable[[str], None]) -> R:
-    """``config`` as the run or ladder in its folder was begun, in keys of `BEFORE` that it does not give itself.
-
-    ``stored`` is the file in that folder with the config, or with the config as its ``section``. So a folder from
-    before such a key is continued by the command that began it.
-    """
-    if not stored.exists():
-        return config
-    found = read_json(stored)
-    found = found.get(section, {}) if section is not None else found
-    kept = {key: found.get(key, old) for key, old in BEFORE.items() if key not in config.model_fields_set}
-    for key, value in kept.items():
-        if value != getattr(config, key):
-            say(f"{key}: {value}, as what lies in {stored.parent} was begun; today's default is {getattr(config, key)}")
-    return config.model_copy(update=kept)
-
-
 def differences(planned: Mapping[str, Any], run: Mapping[str, Any]) -> list[str]:
     """Where a run was trained otherwise than planned, a line each; batch and rate are left to the caller.
 
     Args:
-        planned: keys of a `Recipe`, as `Recipe.written` gives them or gave them in older versions.
+        planned: keys of a `Recipe`, as `Recipe.written` gives them.
         run: the run's config.json (`RunConfig.canonical`); keys it has not are not compared.
     """
-    recipe, optimizer, model = Recipe.stored(planned), run.get("optimizer", {}), run.get("model", {})
+    recipe, optimizer, model = Recipe.model_validate(dict(planned)), run.get("optimizer", {}), run.get("model", {})
     pairs: list[tuple[str, Any, Any]] = [
         (f"conditioning: {name}", value, run.get("conditioning", {}).get(name))
         for name, value in recipe.conditioning_config().model_dump().items()
@@ -182,9 +152,9 @@ def differences(planned: Mapping[str, Any], run: Mapping[str, Any]) -> list[str]
         want = recipe.optimizer_config(run["steps"], run.get("batch_sequences", 1), optimizer["lr"])
         names = ("name", "beta2", "weight_decay", "auxiliary_rate", "warmup_steps", "cooldown_steps")
         pairs += [(f"optimizer: {name}", getattr(want, name), optimizer.get(name)) for name in names]
-    # a run's config leaves these out where they are as they were before there were the keys
+    # a run's config leaves these out where they are at their default
     pairs += [("z_loss", recipe.z_loss, run.get("z_loss", 0.0))]
-    pairs += [(key, getattr(recipe, key), run.get(key, old)) for key, old in BEFORE.items()]
+    pairs += [("noise_levels", recipe.noise_levels, run.get("noise_levels", "independent"))]
     pairs += [(f"model: {name}", value, model.get(name)) for name, value in recipe.model.items()]
     if recipe.precision != "auto":
         pairs.append(("precision", recipe.precision, run.get("precision")))
