@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -227,7 +228,7 @@ def test_a_data_limited_ladder(tmp_path, cache, small) -> None:
     assert "unique" in plan
     assert "1,600" in plan
     difflaw("ladder", "run", tmp_path / "ladder.yaml", "-o", tmp_path / "out", "--workers", 1, cache=cache)
-    rows = read_table(tmp_path / "out" / "table.csv").frame
+    rows: Any = read_table(tmp_path / "out" / "table.csv").frame
     assert set(rows["unique_tokens"]) == {1_600, 6_400}
     assert (rows["epochs"] == rows["tokens"] / rows["unique_tokens"]).all()
     assert rows["epochs"].max() == 16
@@ -242,7 +243,7 @@ def test_a_run_that_learns_its_text_by_heart_has_not_diverged(tmp_path, cache, s
     done = difflaw("ladder", "run", tmp_path / "ladder.yaml", "-o", tmp_path / "out", "--json", cache=cache)
     found = json.loads(done.stdout)
     assert {cell["status"] for cell in found["cells"]} == {"done"}
-    rows = read_table(tmp_path / "out" / "table.csv").frame
-    own = rows[rows["family"] == "autoregressive"]
-    assert own["loss"].max() > 2.5 > np.log(12) > own["loss"].min()  # of 12 symbols and specials, at first all alike
+    rows: Any = read_table(tmp_path / "out" / "table.csv").frame
+    own = rows[rows["family"] == "autoregressive"].sort_values("tokens")
+    assert own["loss"].iloc[-1] > 2.5 > np.log(12) > own["loss"].min()  # at first all 12 symbols are alike
     assert overtrained(own).any()

@@ -22,7 +22,7 @@ from difflaw.formatting import flops as in_flops
 from difflaw.formatting import short_count
 from difflaw.law.posterior.posterior import Posterior
 from difflaw.law.results import Estimate
-from difflaw.law.table.early_stopping import TURN
+from difflaw.law.table.early_stopping import REPEATS, TURN
 
 SIZES, BUDGETS = 16, 64
 SURE = 0.9
@@ -34,8 +34,6 @@ MOST_TEXTS = 6
 SAME_TEXT = 1e-3
 ROUNDING = 1e-5
 """In ln tokens: draws and sizes are kept with 32 bits."""
-REPEATS = 2.0
-"""Epochs that both families must have seen on a text."""
 
 
 @dataclass(frozen=True)

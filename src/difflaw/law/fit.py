@@ -27,7 +27,7 @@ from difflaw.law.surface.hold_out import hold_out
 from difflaw.law.surface.minimum import MANY_ROWS
 from difflaw.law.table import Table
 from difflaw.law.table.curves import Curve, choose_budgets, curves_of
-from difflaw.law.table.early_stopping import early_stopping_text
+from difflaw.law.table.early_stopping import early_stopped, early_stopping_text
 from difflaw.law.table.plateau import plateau_text
 from difflaw.law.table.read import row_names
 from difflaw.law.table.trim import surface_rows, thin_runs
@@ -311,7 +311,7 @@ def _table_warnings(table: Table, budgets: Sequence[float]) -> tuple[str, ...]:
             f"some rows repeat their data up to {most:.3g} times; minima of profiles take every token as fresh, and "
             "best sizes and losses are given for fresh text"
         )
-    found += [*early_stopping_text(frame), *plateau_text(frame)]
+    found += [*early_stopping_text(frame), *plateau_text(early_stopped(frame))]
     if "seed" not in frame or frame.groupby("family")["seed"].nunique().max() < 2:
         found.append(
             "no cell was run with a second seed, so an error shared by all runs of a size (a mis-tuned rate) cannot be "

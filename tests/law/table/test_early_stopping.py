@@ -48,6 +48,16 @@ def test_each_run_has_its_own_turn_whatever_the_order_of_rows() -> None:
     assert overtrained(both.iloc[order]).tolist() == expected[order].tolist()
 
 
+def test_a_run_that_repeats_is_trimmed_by_its_own_length_not_by_the_smallest_budget() -> None:
+    """On little text a small size has turned before the budget from which longer runs count."""
+    losses, count = [5.0, 4.0, 3.5, 3.0, 4.0], 5
+    rows = run(losses).assign(flops=np.arange(1, count + 1) * 1e6)
+    assert surface_rows(rows, [3e6])["loss"].tolist() == losses[:4]
+    assert surface_rows(rows, [3e6], min_tokens_fraction=0.6)["loss"].tolist() == [3.5, 3.0]  # of the turn's tokens
+    fresh = rows.assign(epochs=0.1)
+    assert surface_rows(fresh, [3e6])["loss"].tolist() == losses[2:]
+
+
 def test_profiles_read_no_run_past_early_stopping_and_no_mean_of_two_texts() -> None:
     frame = repeated_table(noise=0.0)
     small = points_at(curves_of(table_from_frame(frame), "autoregressive"), 6 * SIZES[-1] * 6e6)

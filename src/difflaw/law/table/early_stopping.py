@@ -13,6 +13,8 @@ import numpy as np
 
 TURN = 0.03
 """Share of the run's best loss by which later rows may lie above it and still count."""
+REPEATS = 2.0
+"""Epochs from which a run is one that repeats its text."""
 
 
 def overtrained(frame: Any) -> np.ndarray:
@@ -29,6 +31,13 @@ def overtrained(frame: Any) -> np.ndarray:
     after = (rows["loss"] == best).groupby(names).cummax()
     beyond = after & (rows["epochs"] > 1) & (rows["loss"] > (1 + TURN) * best)
     return beyond.groupby(names).cummax().sort_index().to_numpy(bool)
+
+
+def repeated_runs(frame: Any) -> np.ndarray:
+    """Whether each row is of a run that sees its text `REPEATS` times or more, shape (n,)."""
+    if "epochs" not in frame:
+        return np.zeros(len(frame), bool)
+    return (frame.groupby(["family", "run"])["epochs"].transform("max") >= REPEATS).to_numpy(bool)
 
 
 def early_stopped(frame: Any) -> Any:

@@ -11,7 +11,7 @@ import numpy as np
 
 from difflaw.law.results import PowerLaw
 from difflaw.law.surface.minimum import MANY_ROWS
-from difflaw.law.table.early_stopping import early_stopped
+from difflaw.law.table.early_stopping import early_stopped, repeated_runs
 from difflaw.law.table.plateau import on_plateau
 from difflaw.law.table.read import Table
 
@@ -31,8 +31,9 @@ def surface_rows(
 
     Early in training the loss still falls from ln V and the additive form does not hold. A run with several rows
     therefore keeps those at or past the smallest budget (2 % slack: its tokens there are C/M); where no budget is
-    known, those past ``min_tokens_fraction`` of its last tokens. Runs with a single row are always kept. Rows past
-    early stopping (`early_stopping.overtrained`) go first.
+    known, and of a run that repeats its text, those past ``min_tokens_fraction`` of its last tokens: on little text a
+    small size is at its best before the smallest budget. Runs with a single row are always kept. Rows past early
+    stopping (`early_stopping.overtrained`) go first.
 
     Args:
         frame: canonical rows of one family, a pandas DataFrame; the result is one too.
@@ -45,10 +46,9 @@ def surface_rows(
     frame = early_stopped(frame)
     last = frame.groupby("run")["tokens"].transform("max").to_numpy(float)
     several = frame.groupby("run")["tokens"].transform("size").to_numpy(int) > 1
+    late = frame["tokens"].to_numpy(float) >= min_tokens_fraction * last
     if len(budgets):
-        late = frame["flops"].to_numpy(float) >= 0.98 * min(budgets)
-    else:
-        late = frame["tokens"].to_numpy(float) >= min_tokens_fraction * last
+        late = np.where(repeated_runs(frame), late, frame["flops"].to_numpy(float) >= 0.98 * min(budgets))
     keep = (late | ~several) & ~on_plateau(frame)
     if within is not None and params_law is not None:
         best = np.array([params_law(c) for c in frame["flops"]])
