@@ -122,7 +122,10 @@ class Gidd(Diffusion):
         if self.absorbing:
             return None
         lam = log_snr.double()
-        return self.mixing.log_signal_ratio(lam) + (self._clipped(lam) - lam)
+        return self._with_clip(self.mixing.log_signal_ratio(lam), lam)
+
+    def _with_clip(self, log_signal_ratio: Tensor, lam: Tensor) -> Tensor:
+        return log_signal_ratio if self.log_snr_clip is None else log_signal_ratio + (self._clipped(lam) - lam)
 
     def _clipped(self, lam: Tensor) -> Tensor:
         return lam if self.log_snr_clip is None else lam.clamp(-self.log_snr_clip, self.log_snr_clip)
@@ -168,12 +171,12 @@ class Gidd(Diffusion):
             weight = is_mask.double()
         else:
             share = self.mixing.log_uniform_share(lam).exp()
-            log_ratio = self.log_ratio(lam)
-            assert log_ratio is not None
+            signal = self.mixing.log_signal_ratio(lam)
+            log_ratio = self._with_clip(signal, lam)
             kl, itakura_saito = divergences(numbers, clipped, log_ratio, is_clean, silent=is_mask)
             scale = self.mixing.scale
             other = 1.0 - scale * (1.0 - share)
-            at_clean = other * torch.sigmoid(-self.mixing.log_signal_ratio(lam))
+            at_clean = other * torch.sigmoid(-signal)
             weight = torch.where(is_mask, 1.0 + scale * share, torch.where(is_clean, at_clean, other))
         if bool(is_lost.any()):
             weight, kl, itakura_saito = self._where_the_mask_is_text(

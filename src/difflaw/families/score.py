@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from torch import Tensor
@@ -16,6 +16,8 @@ from difflaw.model.transformer import Transformer
 
 def autocast(precision: str, device: torch.device) -> AbstractContextManager[object]:
     """The body's matrix products in ``precision``; weights, norms and softmax stay in float32."""
+    if precision != "bfloat16" and not torch.is_autocast_enabled(device.type):
+        return nullcontext()
     return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16")
 
 

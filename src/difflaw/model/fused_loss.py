@@ -74,7 +74,7 @@ def _of_chunk(logits_TV: Tensor, rows: slice, way: _Way) -> Any:
         numbers, p_TV, sums = softmax_numbers(logits_TV.float(), targets)
         loss, gradients = _loss_and_gradients(numbers, targets, chunk_loss)
         penalty, from_log_sum = _z_loss(sums, way.z_loss, rows)
-        grad = softmax_gradient(p_TV, numbers[0].exp(), targets, gradients, from_log_sum)
+        grad = softmax_gradient(p_TV, numbers[0].exp(), targets, gradients, from_log_sum, overwrite=True)
         return loss + penalty, numbers, grad.to(logits_TV.dtype)
     at_x, at_z = suppress(logits_TV, targets)
     sums = way.passes.sums(logits_TV, at_x, targets.ratio)

@@ -97,19 +97,29 @@ def backward_pass(p_TV: Tensor, ratio: Tensor | None, total_T1: Tensor, from_exc
 
 
 def softmax_gradient(
-    p_TV: Tensor, p_x: Tensor, targets: Targets, gradients: list[Tensor], from_log_sum_T1: Tensor | None = None
+    p_TV: Tensor,
+    p_x: Tensor,
+    targets: Targets,
+    gradients: list[Tensor],
+    from_log_sum_T1: Tensor | None = None,
+    *,
+    overwrite: bool = False,
 ) -> Tensor:
-    """d(Σ gradient·number)/d logits of one chunk, (T, V), from p without x and p[x] (T,).
+    """d(Σ gradient·number)/d logits of one chunk, (T, V), from p without x, lost if ``overwrite``, and p[x] (T,).
 
     ``from_log_sum`` is the gradient of log Σ e^logit, where that carries loss too.
     """
     total, from_excess = gradient_factors(targets, gradients)
     if from_log_sum_T1 is not None:
         total = total - from_log_sum_T1
-    if from_excess is not None and targets.ratio is not None:
+    if from_excess is None or targets.ratio is None:
+        grad_TV = p_TV.mul_(-total) if overwrite else p_TV * -total
+    else:
         # d G/d logit_j = (1[j≠x] u_j·g'(u_j)) - p_j Σ u·g'(u)
-        total = total + from_excess * _slope(p_TV * targets.ratio[:, None]).sum(1, keepdim=True)
-    return put_back(backward_pass(p_TV, targets.ratio, total, from_excess), p_x, total, targets, gradients)
+        slope = _slope(p_TV * targets.ratio[:, None])
+        total = total + from_excess * slope.sum(1, keepdim=True)
+        grad_TV = slope.mul_(from_excess).sub_(p_TV.mul_(total) if overwrite else p_TV * total)
+    return put_back(grad_TV, p_x, total, targets, gradients)
 
 
 def gradient_factors(targets: Targets, gradients: list[Tensor]) -> tuple[Tensor, Tensor | None]:

@@ -12,6 +12,8 @@ every digit in float32. The sum over the vocabulary is the third number of `mode
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid, softplus
@@ -41,6 +43,54 @@ def h(w: Tensor, log_one_plus_w: Tensor) -> Tensor:
     return torch.where(small, series, log_one_plus_w + torch.expm1(-log_one_plus_w))
 
 
+class _Divergences(torch.autograd.Function):
+    """Both, differentiable in log p[x], log p[z] and G, in closed form.
+
+    With σ = r/(1+r), so that dy/dlog p[x] = -(σ - y),
+
+    dKL/dlog p[x] = -(α+c)·y/(1-y)·(σ - y),   dKL/dG = c,
+    dIS/dlog p[x] = -y/(1-y)²·(σ - y) at z = x,   dIS/dlog p[z] = (u/(1+u))² elsewhere, u = r·p[z].
+    """
+
+    @staticmethod
+    def forward(  # type: ignore[override]
+        ctx: Any,
+        log_p_x: Tensor,
+        log_p_z: Tensor,
+        excess: Tensor,
+        log_snr: Tensor,
+        log_r: Tensor,
+        is_clean: Tensor,
+        silent: Tensor,
+    ) -> tuple[Tensor, Tensor]:
+        share = torch.sigmoid(log_r)
+        c = torch.exp(logsigmoid(log_snr) - log_r)
+        both = torch.sigmoid(log_snr) + c
+        log_p_x = log_p_x.double()
+        log_rest = softplus(log_r + log_p_x) - softplus(log_r)  # log(1-y) = log((1 + r·p_x)/(1+r))
+        y = -torch.expm1(log_p_x) * share
+        kl = torch.addcmul(c * excess, both, g_below(y, log_rest))
+
+        # P_z/Q_z - 1 is -y at z = x and r·p_z elsewhere
+        log_u_z = log_r + log_p_z.double().masked_fill(silent, -1.0)
+        offset = torch.where(is_clean, -y, log_u_z.exp())
+        itakura_saito = h(offset, torch.where(is_clean, log_rest, softplus(log_u_z))).masked_fill_(silent, 0.0)
+        ctx.save_for_backward(share, c, both, log_rest, y, log_u_z, is_clean, silent)
+        ctx.dtype = excess.dtype
+        return kl, itakura_saito
+
+    @staticmethod
+    def backward(ctx: Any, from_kl: Tensor, from_is: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+        share, c, both, log_rest, y, log_u_z, is_clean, silent = ctx.saved_tensors
+        from_is = from_is.masked_fill(silent, 0.0)
+        rest = log_rest.exp()
+        bent = from_kl * both + torch.where(is_clean, from_is / rest, 0.0)
+        to_log_p_x = (y - share) * y / rest * bent
+        to_log_p_z = torch.sigmoid(log_u_z).square_().mul_(from_is).masked_fill_(is_clean, 0.0)
+        found = (to_log_p_x, to_log_p_z, from_kl * c)
+        return (*(gradient.to(ctx.dtype) for gradient in found), None, None, None, None)
+
+
 def divergences(
     numbers: TokenNumbers, log_snr: Tensor, log_r: Tensor, is_clean: Tensor, silent: Tensor
 ) -> tuple[Tensor, Tensor]:
@@ -50,18 +100,7 @@ def divergences(
     """
     if numbers.log_p_z is None or numbers.excess is None:
         raise ValueError("a bound with random tokens needs log p[z] and the third number")
-    log_p_x = numbers.log_p_x.double()
-    alpha = torch.sigmoid(log_snr)
-    c = torch.exp(logsigmoid(log_snr) - log_r)
-    log_rest = softplus(log_r + log_p_x) - softplus(log_r)  # log(1-y) = log((1 + r·p_x)/(1+r))
-    y = -torch.expm1(log_p_x) * torch.sigmoid(log_r)
-    kl = c * numbers.excess.double() + (alpha + c) * g_below(y, log_rest)
-
-    # P_z/Q_z - 1 is -y at z = x and r·p_z elsewhere
-    log_u_z = log_r + torch.where(silent, torch.full_like(log_snr, -1.0), numbers.log_p_z.double())
-    offset = torch.where(is_clean, -y, log_u_z.exp())
-    itakura_saito = h(offset, torch.where(is_clean, log_rest, softplus(log_u_z)))
-    return kl, torch.where(silent, torch.zeros_like(kl), itakura_saito)
+    return _Divergences.apply(*numbers, log_snr, log_r, is_clean, silent)  # type: ignore[return-value]
 
 
 def sum_of_parts(parts: dict[str, Tensor], dtype: torch.dtype) -> Tensor:

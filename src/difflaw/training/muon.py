@@ -107,15 +107,26 @@ class Muon(LaProp):
             alike.setdefault((min(p.shape), max(p.shape)), []).append(p)
         keep = group["betas"][0]
         for (short, long), members in alike.items():
-            momenta = [self.state[p]["momentum"] for p in members]
-            grads = [p.grad.float() for p in members]  # type: ignore[union-attr]
-            torch._foreach_lerp_(momenta, grads, 1.0 - keep)  # pyright: ignore[reportPrivateImportUsage]
-            ahead = torch._foreach_lerp(grads, momenta, keep)  # pyright: ignore[reportPrivateImportUsage]
-            wide = torch.stack([_wide(v) for v in ahead])
-            turned = orthogonalised(wide, dtype=torch.bfloat16 if wide.is_cuda else torch.float32)
+            momentum = self._stacked(members)
+            grads = torch.stack([_wide(p.grad.float()) for p in members])  # type: ignore[union-attr]
+            momentum.lerp_(grads, 1.0 - keep)
+            turned = orthogonalised(
+                grads.lerp_(momentum, keep), dtype=torch.bfloat16 if grads.is_cuda else torch.float32
+            )
             moves = [o.mT if p.shape[0] > p.shape[1] else o for p, o in zip(members, turned, strict=True)]
             size = group["lr"] * NORM_SHARE * math.sqrt(short * long)
             torch._foreach_add_(members, moves, alpha=-size)  # pyright: ignore[reportPrivateImportUsage]
+
+    def _stacked(self, members: list[Tensor]) -> Tensor:
+        """The momenta of matrices of one kind, wide, (n, short, long); each one's state is a view of it."""
+        kind, ids = ("momentum", *sorted(members[0].shape)), [id(p) for p in members]
+        if kind not in self._kept or self._kept[kind][0] != ids:
+            whole = torch.stack([_wide(self.state[p]["momentum"]) for p in members])
+            views = [v.mT if p.shape[0] > p.shape[1] else v for p, v in zip(members, whole, strict=True)]
+            for p, view in zip(members, views, strict=True):
+                self.state[p]["momentum"] = view
+            self._kept[kind] = ids, whole, views
+        return self._kept[kind][1]
 
 
 def _wide(matrix: Tensor) -> Tensor:
