@@ -22,6 +22,7 @@ Shapes: B sequences, L positions, T = B·L, D width, H heads, d = D/H, K = L + 1
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any, NamedTuple
 
 import torch
@@ -63,7 +64,12 @@ def surroundings(rows: int, length: int, cos: Tensor, sin: Tensor, key_mask: Ten
     dim = cos.shape[-1]
     cos, sin = (table.view(-1, length, dim).permute(2, 0, 1).contiguous() for table in (cos, sin))
     seen = None if key_mask is None else key_mask.mT.logical_not().to(cos.dtype)
-    return Surroundings(rows, length, cos, sin, torch.arange(dim, device=cos.device).roll(dim // 2), seen)
+    return Surroundings(rows, length, cos, sin, _partners(dim, cos.device), seen)
+
+
+@cache
+def _partners(dim: int, device: torch.device) -> Tensor:
+    return torch.arange(dim, device=device).roll(dim // 2)
 
 
 class _Scales(NamedTuple):
