@@ -183,7 +183,8 @@ def test_adaln_starts_as_the_plain_network_and_then_hears_sigma() -> None:
     plain.load_state_dict({k: v for k, v in told.state_dict().items() if "adaln" not in k and "condition" not in k})
     ids = torch.randint(4, 31, (3, 8))
     sigma = torch.tensor([[0.0], [1.0], [9.0]])
-    assert torch.allclose(told.hidden(ids, sigma=sigma), plain.hidden(ids), atol=1e-6)
+    # one runs through the plain layers, the other through the fused ones, so equal up to rounding
+    assert torch.allclose(told.hidden(ids, sigma=sigma), plain.hidden(ids), atol=1e-5)
     torch.manual_seed(0)
     with torch.no_grad():
         for name, parameter in told.named_parameters():
