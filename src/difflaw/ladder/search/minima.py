@@ -1,6 +1,6 @@
 """One family's minima: bracket the lowest budget from a guess, climb with the bracket predicted, mend every edge.
 
-At each budget at least four sizes are run, within about a factor four of the best: a minimum's place is known to about
+At each budget at least four sizes are run, within about a factor three to four of the best: a minimum's place is known to about
 0.35·σ/(c·h) in ln N, for noise σ of ln loss, curvature c and sizes h apart in ln N, so that neighbours a factor two
 apart would mostly measure noise. Runs are only made longer as budgets grow, and sizes far below the minimum are left
 behind.
@@ -20,10 +20,10 @@ from difflaw.ladder.search.sight import Sight
 from difflaw.ladder.search.sizes import Space
 from difflaw.ladder.search.steps import Ask, Book, Step
 
-SPREAD = math.log(4.0)
+SPREAD = math.log(3.3)
 """Distance of the outer sizes from the predicted best one."""
-NEAR_ENOUGH = math.log(1.5)
-"""A size that runs already is taken in place of one this much nearer."""
+NEAR_ENOUGH = math.log(1.35)
+"""A size that runs already and lies this near to a target is taken; with `SPREAD` it still lies in the `WINDOW`."""
 WINDOW = math.log(4.5)
 """Sizes within it count as near the minimum (`law.isoflop.profiles.WINDOW`)."""
 GAP = math.log(5.0)
@@ -78,16 +78,17 @@ def find_minima(space: Space, book: Book, share: float, wanted: int) -> Search:
 
 
 def _first(space: Space, book: Book, sight: Sight, budget: int, reach: tuple[int, int]) -> tuple[tuple[Ask, ...], str]:
-    """The three sizes a budget starts with: about the guess, or where the minima so far point."""
+    """The sizes a budget starts with: three about the guess, or four where the minima so far point."""
     centre, source = _predicted(space, sight, budget)
+    running = [i for (i, seed), k in book.reached.items() if seed == 0 and k >= budget - 1 and _usable(i, reach, sight)]
     taken: list[int] = []
     for target in (centre, centre - SPREAD, centre + SPREAD):
-        size = space.nearest(target, reach)
-        running = [
-            i for (i, seed), k in book.reached.items() if seed == 0 and k >= budget - 1 and _usable(i, reach, sight)
-        ]
-        near = [i for i in running if abs(math.log(space.params[i]) - target) < NEAR_ENOUGH and i not in taken]
-        taken.append(min(near, key=lambda i: abs(math.log(space.params[i]) - target)) if near else size)
+        off = {i: abs(math.log(space.params[i]) - target) for i in running if i not in taken}
+        near = [i for i in off if off[i] < NEAR_ENOUGH]
+        taken.append(min(near, key=lambda i: off[i]) if near else space.nearest(target, reach))
+    others = [i for i in range(reach[0], reach[1] + 1) if i not in taken]
+    if sight.inside and others:
+        taken.append(min(others, key=lambda i: abs(math.log(space.params[i]) - centre)))
     sizes = [i for i in taken if i not in sight.failed]
     return book.missing(budget, sizes), f"{source} {short_count(math.exp(centre))}: running {_names(space, sizes)}"
 
