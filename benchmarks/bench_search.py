@@ -2,8 +2,8 @@
 
 `bench_search.py [WORLDS]` (default 200). A world has three families with surfaces E + A/N^a + B/D^b behind a plateau of
 their own, 0.5 to 1.5 % noise between runs, and best sizes up to four orders of magnitude from the search's first guess.
-The oracle knows N* and runs, at every budget, the sizes nearest to N*/3.3, N* and 3.3·N* and the nearest other one to N*,
-each run grown; the search is held to 1.5 times its FLOPs.
+The oracle knows N* and runs, at every budget, the sizes nearest to N*/3.3, N* and 3.3·N* and the nearest other one to
+N*, each run grown; the search is held to 1.5 times its FLOPs.
 """
 
 from __future__ import annotations

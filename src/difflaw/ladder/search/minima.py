@@ -1,9 +1,9 @@
 """One family's minima: bracket the lowest budget from a guess, climb with the bracket predicted, mend every edge.
 
-At each budget at least four sizes are run, within about a factor three to four of the best: a minimum's place is known to about
-0.35·σ/(c·h) in ln N, for noise σ of ln loss, curvature c and sizes h apart in ln N, so that neighbours a factor two
-apart would mostly measure noise. Runs are only made longer as budgets grow, and sizes far below the minimum are left
-behind.
+At each budget at least four sizes are run, within about a factor three to four of the best: a minimum's place is known
+to about 0.35·σ/(c·h) in ln N, for noise σ of ln loss, curvature c and sizes h apart in ln N, so that neighbours a factor
+two apart would mostly measure noise. Runs are only made longer as budgets grow, and sizes far below the minimum are
+left behind.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def find_minima(space: Space, book: Book, share: float, wanted: int) -> Search:
         share: FLOPs of this family.
         wanted: minima below which budgets after the nominal one are run, too.
     """
-    sight = Sight(space, {})
+    sight, measured = Sight(space, {}), False
     for budget in range(len(space.budgets)):
         if budget > space.nominal and len(sight.inside) >= wanted:
             return
@@ -68,7 +68,8 @@ def find_minima(space: Space, book: Book, share: float, wanted: int) -> Search:
             sight = yield Step(stage, budget, why, asks, cost)
             moves += 1
             asks, why = _move(space, book, sight, budget, reach)
-        if sight.inside == [budget]:
+        if sight.minimum(budget) is not None and not measured:
+            measured = True
             asks = _again(space, book, sight, budget)
             if asks and book.spent + book.cost(asks) <= share:
                 cost = book.cost(asks)
