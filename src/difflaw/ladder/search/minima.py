@@ -1,9 +1,9 @@
 """One family's minima: bracket the lowest budget from a guess, climb with the bracket predicted, mend every edge.
 
 At each budget at least four sizes are run, within about a factor three to four of the best: a minimum's place is known
-to about 0.35·σ/(c·h) in ln N, for noise σ of ln loss, curvature c and sizes h apart in ln N, so that neighbours a factor
-two apart would mostly measure noise. Runs are only made longer as budgets grow, and sizes far below the minimum are
-left behind.
+to about 0.35·σ/(c·h) in ln N, for noise σ of ln loss, curvature c and sizes h apart in ln N
+(docs/derivations.md#bracket), so that neighbours a factor two apart would mostly measure noise. Runs are only made
+longer as budgets grow, and sizes far below the minimum are left behind.
 """
 
 from __future__ import annotations
