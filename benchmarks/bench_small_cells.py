@@ -15,18 +15,21 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from figures import Figure, report
 
+from difflaw.model.config import ModelConfig, default_heads
+
 HERE = Path(__file__).resolve().parents[1]
 SHAPES = ((16, 2), (24, 2), (32, 2), (48, 3))
 WAYS = (("laprop", 128), ("muon", 64))
 FAMILIES = ("autoregressive", "masked", "uniform", "mdlm", "duo", "esolm")
 TOKENS, VOCABULARY = 1024, 384
-TURNS, STEPS = 8, 5
+TURNS, STEPS = 6, 5
 """Turns of each checkout on a cell, and steps in a turn."""
 
 
@@ -94,7 +97,13 @@ def serve() -> None:
         print(json.dumps(times), flush=True)
 
 
-def stepper(cell: Cell):
+def shape_of(cell: Cell) -> ModelConfig:
+    """The network of a cell."""
+    heads = default_heads(cell.width)
+    return ModelConfig(vocab_size=VOCABULARY, layers=cell.depth, width=cell.width, heads=heads, context=cell.context)
+
+
+def stepper(cell: Cell) -> Callable[[int], None]:
     """A function of the step's number that makes one training step of the cell."""
     import torch
 
@@ -102,7 +111,6 @@ def stepper(cell: Cell):
     from difflaw.families import get
     from difflaw.families.score import training_loss
     from difflaw.model.completep import parameter_groups
-    from difflaw.model.config import ModelConfig, default_heads
     from difflaw.model.transformer import Transformer
 
     try:
@@ -112,17 +120,14 @@ def stepper(cell: Cell):
         from difflaw.train.laprop import LaProp  # type: ignore[import-not-found]
         from difflaw.train.muon import Muon  # type: ignore[import-not-found]
 
-    width, depth, optimizer_name, context, family_name = cell
-    heads = default_heads(width)
-    config = ModelConfig(vocab_size=VOCABULARY, layers=depth, width=width, heads=heads, context=context)
-    family = get(family_name, VOCABULARY, 3)
-    model = Transformer(config, causal=family.causal).initialise(0)
-    groups = parameter_groups(model, width=width, layers=depth, lr=0.05)
-    if optimizer_name == "muon":
+    family = get(cell.family, VOCABULARY, 3)
+    model = Transformer(shape_of(cell), causal=family.causal).initialise(0)
+    groups = parameter_groups(model, width=cell.width, layers=cell.depth, lr=0.05)
+    if cell.optimizer == "muon":
         groups = [{**group, "orthogonal": group["name"] == "bulk"} for group in groups]
-    optimizer = {"laprop": LaProp, "muon": Muon}[optimizer_name](groups)
+    optimizer = {"laprop": LaProp, "muon": Muon}[cell.optimizer](groups)
     text = np.random.default_rng(0).integers(4, VOCABULARY, 200_000).astype(np.uint16)
-    batches = Batches(text, context, TOKENS // context, 0)
+    batches = Batches(text, cell.context, TOKENS // cell.context, 0)
 
     def step(number: int) -> None:
         x, index = batches.batch(number)
@@ -137,7 +142,6 @@ def stepper(cell: Cell):
 def main() -> list[Figure]:
     from difflaw.ladder.estimate import matmul_peak
     from difflaw.model.accounting import account
-    from difflaw.model.config import ModelConfig, default_heads
     from difflaw.training.threads import using_threads
 
     with using_threads(1):
@@ -156,8 +160,7 @@ def main() -> list[Figure]:
                     for worker, found in zip(workers, times, strict=True):
                         found += worker.seconds(cell)
                 seconds = [float(np.median(found)) for found in times]
-                shape = {"vocab_size": VOCABULARY, "layers": depth, "width": width, "heads": default_heads(width)}
-                flops = account(ModelConfig(**shape, context=context)).flops_per_token("matmul+head") * TOKENS
+                flops = account(shape_of(cell)).flops_per_token("matmul+head") * TOKENS
                 shares.append(flops / seconds[0] / peak)
                 ratios.append(seconds[-1] / seconds[0])
                 ratio = f"{ratios[-1]:.2f}" if len(workers) > 1 else ""
