@@ -30,6 +30,8 @@ GAP = math.log(5.0)
 """Widest gap beside the best size."""
 WIDEST_ASLEEP = math.log(10.0)
 """Widest gap between sizes where none has learnt anything: those that learn first span more."""
+CLEAR = 0.02
+"""Difference in ln loss that noise does not make: about two standard deviations of small runs."""
 SIZES = 4
 """Sizes near each minimum: three place it, the fourth measures the noise."""
 MOVES = 24
@@ -132,6 +134,11 @@ def _move(space: Space, book: Book, sight: Sight, budget: int, reach: tuple[int,
             if found[0]:
                 return found
         return _widest_gap(space, book, sight, budget)
+    if best == low and _smaller_were_worse(sight, budget, best):
+        asks = book.missing(budget, _between(space, sight, known, best, reach))
+        if asks:
+            names = _names(space, [a.size for a in asks])
+            return asks, f"smallest size is best, but smaller ones were worse before: adding {names}"
     if best == low and low > reach[0]:
         return _outwards(space, book, sight, budget, reach, low, -1, "smallest size is best")
     if best == high and high < reach[1]:
@@ -171,6 +178,13 @@ def _outwards(
         if size != end and size not in sight.failed and asks:
             return asks, f"{why}: adding {space.names[size]}"
     return (), ""
+
+
+def _smaller_were_worse(sight: Sight, budget: int, size: int) -> bool:
+    """Whether every smaller size lost clearly at the budget before, so that noise alone makes this one the best."""
+    before = sight.known(budget - 1)
+    smaller = [before[i] for i in before if i < size]
+    return size in before and bool(smaller) and min(smaller) - before[size] > CLEAR
 
 
 def _widest_gap(space: Space, book: Book, sight: Sight, budget: int) -> tuple[tuple[Ask, ...], str]:
