@@ -216,14 +216,14 @@ def _between(space: Space, sight: Sight, known: dict[int, float], best: int, rea
 def _clearer(
     space: Space, book: Book, sight: Sight, budget: int, reach: tuple[int, int], best: int
 ) -> tuple[tuple[Ask, ...], str]:
-    """Wider sizes, then second seeds, where the curve is too flat for its noise."""
+    """Sizes up to the parabola's window, then second seeds, where the curve is too flat for its noise."""
     known = sight.known(budget)
     low, high = min(known), max(known)
     sides = [(known[low], low, -1), (known[high], high, +1)]
     for _, end, side in sorted(sides):
         size = end + side
-        wide = abs(math.log(space.params[end] / space.params[best])) < 2 * WINDOW
-        if wide and reach[0] <= size <= reach[1] and size not in sight.failed and book.missing(budget, [size]):
+        narrow = abs(math.log(space.params[end] / space.params[best])) < 0.8 * WINDOW
+        if narrow and reach[0] <= size <= reach[1] and size not in sight.failed and book.missing(budget, [size]):
             return book.missing(budget, [size]), f"too flat for its noise: adding {space.names[size]}"
     near = [i for i in known if abs(math.log(space.params[i] / space.params[best])) <= WINDOW]
     asks = book.missing(budget, near, seed=1)
