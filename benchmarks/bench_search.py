@@ -116,12 +116,12 @@ def _found(search: SearchDrive, world: PlantedWorld, name: str) -> Found:
     exponent = size = None
     if post is not None and given is not None and given.params_exponent is not None:
         low, high = post.budgets
-        ends = surface.best(place, low), surface.best(place, high)
-        true = (ends[1] - ends[0]) / math.log(high / low)
+        true = (surface.best(place, high) - surface.best(place, low)) / math.log(high / low)
         exponent = (given.params_exponent.low, given.params_exponent.high, true)
         far = 10 * high
         draws = post.best(far).ln_params
-        size = (*(float(q) for q in np.quantile(draws, [0.025, 0.975])), surface.best(place, far))
+        ends = np.quantile(draws, [0.025, 0.975])
+        size = (float(ends[0]), float(ends[1]), surface.best(place, far))
     return Found(spent / oracle(place, surface), inside, exponent, size)
 
 

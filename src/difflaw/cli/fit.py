@@ -170,18 +170,9 @@ def _pair(text: str) -> tuple[str, str]:
 
 
 def _show(laws: Laws, checklist: bool) -> None:
-    from difflaw.cli.laws_table import print_answers, print_laws, print_surfaces
-    from difflaw.law.summary import summary, warnings_in_order
+    from difflaw.cli.laws_table import print_fit
 
-    for line in summary(laws):
-        typer.echo(line)
-    print_answers(laws)
-    print_laws(laws)
-    print_surfaces(laws)
-    for line in warnings_in_order(laws):
-        typer.echo(f"! {line}")
-    for line in laws.reading:
-        typer.echo(f"- {line}")
+    print_fit(laws)
     for line in laws.extras.missing if laws.extras else ():
         typer.echo(f"- not fitted: {line}")
     if checklist:

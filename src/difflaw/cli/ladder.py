@@ -240,13 +240,13 @@ def _report_as_json(ladder: Ladder, report: LadderReport) -> dict[str, Any]:
 
 
 def _show_report(ladder: Ladder, report: LadderReport) -> None:
-    from difflaw.cli.laws_table import print_laws
+    from difflaw.cli.laws_table import print_fit
 
     if report.laws is not None:
-        print_laws(report.laws)
-    typer.echo()
-    for line in report.reading:
-        typer.echo(f"- {line}")
+        print_fit(report.laws)
+    else:
+        for line in report.reading:
+            typer.echo(f"- {line}")
     typer.echo()
     typer.echo(f"table:   {report.table}")
     typer.echo(f"figures: {ladder.path / 'figures'}")

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from difflaw.formatting import flops as in_flops
 from difflaw.formatting import short_count
+from difflaw.law.document import Laws
 from difflaw.law.results import Estimate, FamilyLaws, FittedFamilies, Interval, PowerLaw, Surface
+from difflaw.law.summary import summary, warnings_in_order
 
 
 def _exponent(law: PowerLaw | None) -> str:
@@ -47,7 +49,7 @@ def print_laws(laws: FittedFamilies) -> None:
     """Exponents with intervals, one line a family, on standard output."""
     headings = ("family", "minima", "N* ∝ C^", "D* ∝ C^", "L* ∝ C^", "L* ∝ D*^")
     rows = [_row(family) for family in laws.families.values()]
-    print_rows("Exponents of the compute-optimal laws, 95 % intervals", headings, rows)
+    print_rows("Exponents through the minima alone, 95 % intervals", headings, rows)
     print(f"params: {laws.params_convention}; FLOPs: {laws.flops_convention}; loss: nats per token; minima: budgets")
     print("whose best size lies inside the ladder. What the intervals are for stands in laws.json and the report.")
 
@@ -84,6 +86,19 @@ def print_surfaces(laws: FittedFamilies) -> None:
     columns = [_surface_cells(*pair) for pair in known]
     rows = [[name, *(column[i] for column in columns)] for i, name in enumerate(names)]
     print_rows("The additive surface by itself, for its coefficients", ("", *(f.family for f, _ in known)), rows)
+
+
+def print_fit(laws: Laws) -> None:
+    """What a fit says on standard output: three lines, answers, exponents, surfaces, warnings, the reading."""
+    for line in summary(laws):
+        print(line)
+    print_answers(laws)
+    print_laws(laws)
+    print_surfaces(laws)
+    for line in warnings_in_order(laws):
+        print(f"! {line}")
+    for line in laws.reading:
+        print(f"- {line}")
 
 
 def print_answers(laws: FittedFamilies) -> None:

@@ -8,7 +8,7 @@ from itertools import combinations
 from difflaw.formatting import flops as in_flops
 from difflaw.formatting import short_count
 from difflaw.law.power import quantile
-from difflaw.law.results import FamilyLaws, FittedFamilies, PowerLaw
+from difflaw.law.results import Estimate, FamilyLaws, FittedFamilies, PowerLaw
 from difflaw.law.surface.hold_out import hold_out_text
 
 
@@ -22,7 +22,7 @@ def reading(laws: FittedFamilies) -> list[str]:
         if family.hold_out is not None:
             lines += [f"{family.family}, surface: {line}" for line in hold_out_text(family.hold_out)]
     lines += _range(laws)
-    without = [f.family for f in laws.families.values() if f.params_law is None]
+    without = [f.family for f in laws.families.values() if f.params_law is None and not _answered(f)]
     if without:
         lines.append(
             f"No law of the best size can be stated for {', '.join(without)}; see the warnings for what to run."
@@ -46,13 +46,28 @@ def _minima(family: FamilyLaws) -> str:
     return f"{text}." + (f" Not counted: {'; '.join(missed)}." if missed else "")
 
 
+def _answered(family: FamilyLaws) -> bool:
+    return family.answer is not None and family.answer.params_exponent is not None
+
+
 def _exponents(family: FamilyLaws) -> str:
+    given = family.answer
+    if given is not None and given.params_exponent and given.tokens_exponent and given.loss_exponent:
+        n, d, loss = (_estimate(e) for e in (given.params_exponent, given.tokens_exponent, given.loss_exponent))
+        return _growth(family.family, n, d, loss)
     if family.params_law is None or family.tokens_law is None or family.loss_law is None:
         return ""
     n, d, loss = (_with_interval(law) for law in (family.params_law, family.tokens_law, family.loss_law))
-    return (
-        f"{family.family}: with compute C the best size grows as C^{n}, the tokens as C^{d}, and the loss as C^{loss}."
-    )
+    return _growth(family.family, n, d, loss)
+
+
+def _growth(family: str, n: str, d: str, loss: str) -> str:
+    return f"{family}: with compute C the best size grows as C^{n}, the tokens as C^{d}, and the loss as C^{loss}."
+
+
+def _estimate(value: Estimate) -> str:
+    digits = 4 if abs(value.estimate) < 0.2 else 3
+    return f"{value.estimate:.{digits}f} [{value.low:.{digits}f}, {value.high:.{digits}f}]"
 
 
 def _with_interval(law: PowerLaw) -> str:

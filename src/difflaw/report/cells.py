@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from difflaw.formatting import UNKNOWN, fixed, short_count
-from difflaw.law.results import Interval
+from difflaw.law.results import Estimate, Interval
 from difflaw.report.colours import style_of
 
 _CHIPS = {
@@ -68,7 +68,7 @@ def status_cell(status: object) -> Cell:
     return Cell(str(status), chip=_CHIPS.get(str(status), "warn"))
 
 
-def counted(value: float, interval: Interval | None) -> str:
+def counted(value: float, interval: Interval | Estimate | None) -> str:
     """A size or a number of tokens with its interval: "14.2k [12k, 17k]"."""
     return short_count(value) + (f" [{short_count(interval.low)}, {short_count(interval.high)}]" if interval else "")
 

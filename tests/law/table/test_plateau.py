@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -13,7 +15,7 @@ from difflaw.law.table.plateau import LEARNT, on_plateau, plateau_text
 UNIGRAM = 5.0
 
 
-def frame(wake: float) -> pd.DataFrame:
+def frame(wake: float) -> Any:
     """Runs of 1.8 + A/N^.4 + B/D^.4 with 0.5 % noise, asleep until ``wake`` tokens; the law's exponent of N* is .5."""
     rng = np.random.default_rng(1)
     rows = []

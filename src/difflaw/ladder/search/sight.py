@@ -66,5 +66,5 @@ def see(space: Space, rows: Rows, failed: frozenset[int] = frozenset()) -> Sight
 def _curve(run: str, rows: Rows) -> Curve:
     rows = sorted(rows, key=lambda row: row["flops"])
     ln_flops, ln_loss, loss_se = (np.array([row[key] for row in rows], float) for key in ("flops", "loss", "loss_se"))
-    ours = (-1.0, -1.0)  # one learning rate and one batch for the whole search
+    ours = (-1.0, -1.0, -1.0)  # one learning rate, batch and text for the whole search
     return Curve(run, rows[0]["params"], rows[0]["flops_per_token"], ours, np.log(ln_flops), np.log(ln_loss), loss_se)
