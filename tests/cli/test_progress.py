@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from difflaw.cli.progress import bound_line, seconds_left, state_line
+from difflaw.cli.progress import bound_line, search_seconds_left, seconds_left, state_line
 from difflaw.ladder.status import CellStatus
 
 
@@ -35,6 +35,13 @@ def test_cells_that_wait_take_the_places_that_get_free() -> None:
 
 def test_nothing_is_said_before_anything_is_known() -> None:
     assert seconds_left([cell("a", "running", 0.0, 0.0), cell("b", "queued", 0.0, 0.0)], {"a": 1.0, "b": 1.0}) is None
+
+
+def test_a_search_counts_the_flops_of_cells_that_nobody_knows_yet() -> None:
+    """100 FLOPs took 50 s of two cells; 300 more at two at a time take 75 s."""
+    cells = [cell("a", "running", 60.0, 30.0, 1.0), cell("b", "running", 40.0, 20.0, 1.0)]
+    assert search_seconds_left(cells, 400.0) == pytest.approx(75.0)
+    assert search_seconds_left([cell("a", "running", 0.0, 0.0)], 400.0) is None
 
 
 def test_a_state_as_a_line() -> None:

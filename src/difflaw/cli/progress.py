@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from difflaw.formatting import duration
 from difflaw.ladder.directory import LadderDirectory
+from difflaw.ladder.search.run import search_state
 from difflaw.ladder.status import CellStatus, cell_statuses
 from difflaw.training.run_directory import RunDirectory
 
@@ -41,6 +42,13 @@ def seconds_left(cells: list[CellStatus], flops: dict[str, float]) -> float | No
     for seconds in sorted((guess[cell.name] for cell in cells if cell.status == "queued"), reverse=True):
         heapq.heappush(free, heapq.heappop(free) + seconds)
     return max(free)
+
+
+def search_seconds_left(cells: list[CellStatus], flops: float) -> float | None:
+    """Seconds until a search has spent ``flops``, at the seconds per FLOP so far and as many cells at a time as now."""
+    made, spent = sum(cell.flops for cell in cells), sum(cell.seconds for cell in cells)
+    running = sum(cell.status == "running" for cell in cells)
+    return max(flops - made, 0.0) * spent / made / max(running, 1) if made else None
 
 
 class LadderProgress:
@@ -82,6 +90,9 @@ class LadderProgress:
         """Share of the ladder's FLOPs that is done, and seconds left."""
         flops = {name: described["flops"] for name, described in self.ladder.description()["cells"].items()}
         done = sum(cell.flops if cell.status in ("running", "queued") else flops[cell.name] for cell in cells)
+        search = search_state(self.ladder.path)
+        if search is not None and search["verdict"] is None:  # cells that nobody knows yet will follow
+            return done / search["flops"], search_seconds_left(cells, search["flops"])
         return done / max(sum(flops.values()), 1.0), seconds_left(cells, flops)
 
     def _line(self, cells: list[CellStatus]) -> str:
