@@ -23,11 +23,11 @@ SEARCH: dict[str, Any] = {
     "data": {"corpus": "synthetic", "synthetic": {"symbols": 8, "tokens": 400_000}},
     "context": 16,
     "families": ["autoregressive", "masked"],
-    "search": {"largest": 4e8, "budgets": 3, "widths": [2, 32], "points": 1},
-    "batch": 256,
+    "search": {"largest": 1.6e8, "flops": 1.2e9, "budgets": 3, "widths": [4, 32], "points": 1},
+    "batch": 64,
     "lr": 0.2,
     "warmup": 10,
-    "evaluation": {"sequences": 32},
+    "evaluation": {"sequences": 16},
 }
 
 
@@ -130,8 +130,8 @@ def test_running_again_changes_nothing(finished, cache, tmp_path) -> None:
 def test_a_dry_run_says_what_may_be_run_and_makes_no_folder(cache, tmp_path) -> None:
     done = difflaw("ladder", "run", write(tmp_path), "-o", tmp_path / "out", "--dry-run", "--json", cache=cache)
     plan = json.loads(done.stdout)
-    assert plan["budgets"] == [1e8, 2e8, 4e8]
-    assert plan["flops"] == pytest.approx(9 * 2 * 4e8)
+    assert plan["budgets"] == [4e7, 8e7, 1.6e8]
+    assert plan["flops"] == 1.2e9
     assert plan["seconds"] > 0
     assert not (tmp_path / "out").exists()
 
@@ -143,10 +143,10 @@ def test_a_dry_run_says_what_may_be_run_and_makes_no_folder(cache, tmp_path) -> 
         ({"budgets": [1e8]}, "search and budgets are both given"),
         ({"seeds": [0, 1]}, "search and seeds are both given"),
         ({"search": {"budgets": 4}}, "give flops (of the whole ladder), largest"),
-        ({"search": {"largest": 1e5, "widths": [2, 32]}}, "need search.largest of about"),
-        ({"search": {"largest": 1e12, "widths": [2, 32]}}, "it carries a search up to --set search.largest="),
-        ({"search": {"largest": 4e8, "widths": [8, 12]}}, "widen it"),
-        ({"search": {"largest": 4e8, "sizes": 3}}, "search.sizes"),
+        ({"search": {"largest": 1e5, "widths": [4, 32]}}, "need search.largest of about"),
+        ({"search": {"largest": 1e12, "widths": [4, 32]}}, "it carries a search up to --set search.largest="),
+        ({"search": {"largest": 1.6e8, "widths": [8, 12]}}, "widen it"),
+        ({"search": {"largest": 1.6e8, "sizes": 3}}, "search.sizes"),
         ({"cooldown": 0.2}, "leave cooldown out"),
         ({"warmup": 0.1}, "warmup is in steps"),
         ({"batch": "paper"}, "one number of tokens"),
@@ -167,7 +167,7 @@ def test_a_config_changed_between_sittings_is_refused_and_more_flops_are_not(fin
     assert "lr differ" in changed.stderr
     with pytest.raises(InputError, match="lr differ"):
         run_ladder(write(tmp_path, lr=0.1), out, extend=True, cache=cache)
-    larger = {**SEARCH["search"], "flops": 18 * 4e8}
+    larger = {**SEARCH["search"], "flops": 18 * 1.6e8}
     with pytest.raises(InputError, match="--extend"):
         run_ladder(write(tmp_path, search=larger), out, cache=cache)
     assert bounds(out) == before
