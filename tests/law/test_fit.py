@@ -80,10 +80,17 @@ def test_same_law_cannot_be_distinguished(truth):
     assert "cannot be distinguished by their best size" in text
 
 
-def test_reading_without_any_law(truth):
+def test_reading_without_any_minimum(truth):
     text = "\n".join(reading(fit_laws(table_from_frame(truth.ladder(shift=0.05)))))
-    assert "No law of the best size can be stated for masked" in text
+    assert "The minima alone give no law of the best size for masked" in text
+    assert "with compute C the best size grows as" in text
     assert "add a rung above" in text
+
+
+def test_reading_without_any_law(truth):
+    text = "\n".join(reading(fit_laws(table_from_frame(truth.ladder(shift=0.05)), surface=False)))
+    assert "No law of the best size can be stated for masked" in text
+    assert "the best size grows as" not in text
 
 
 def test_warnings_and_exclusions_are_carried(truth):

@@ -23,6 +23,12 @@ def reading(laws: FittedFamilies) -> list[str]:
             lines += [f"{family.family}, surface: {line}" for line in hold_out_text(family.hold_out)]
     lines += _range(laws)
     without = [f.family for f in laws.families.values() if f.params_law is None and not _answered(f)]
+    alone = [f.family for f in laws.families.values() if f.params_law is None and _answered(f)]
+    if alone:
+        lines.append(
+            f"The minima alone give no law of the best size for {', '.join(alone)}: what is said of it rests on the "
+            "surface through every run; see the warnings for what to run."
+        )
     if without:
         lines.append(
             f"No law of the best size can be stated for {', '.join(without)}; see the warnings for what to run."
