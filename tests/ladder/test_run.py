@@ -184,7 +184,7 @@ def test_a_damaged_run_directory(finished, cache, tmp_path, damage: str) -> None
     run = next((out / "runs").glob("masked-8x1-*"))
     if damage == "config.json":
         (run / "config.json").write_text('{"family": "gi')
-        refused("ladder", "run", finished / "ladder.yaml", "-o", out, cache=cache, names="another run")
+        refused("ladder", "run", finished / "ladder.yaml", "-o", out, cache=cache, names="not valid JSON")
         return
     if damage == "summary.json":
         (run / "summary.json").write_text('{"stat')

@@ -85,7 +85,7 @@ def test_sections_come_in_order_and_are_in_the_contents(html):
     sections = [attrs["id"] for tag, attrs in reader.tags if tag == "section"]
     assert sections == [
         "reading", "frontier", "isoflop", "size", "tokens", "curves", "laws", "warnings", "surfaces", "trust", "beyond",
-        "runs", "derived", "corpus", "checklist", "conventions",
+        "runs", "decisions", "derived", "corpus", "checklist", "conventions",
     ]  # fmt: skip
     links = [attrs["href"] for tag, attrs in reader.tags if tag == "a"]
     assert links == ["#main", *(f"#{name}" for name in sections)]
